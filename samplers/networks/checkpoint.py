@@ -1,0 +1,164 @@
+"""Checkpoint files on disk: configuration, weights and the hash that identifies them."""
+
+import hashlib
+import json
+import pickle
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from bakeoff.samplers.errors import InputError
+
+STANDARD_NAMES = ("diffusion_pytorch_model.safetensors", "model.safetensors")
+TORCH_SUFFIXES = (".pt", ".pth", ".bin")
+# everything that changes what a model makes: weights, configurations, tokenizer files
+HASHED_SUFFIXES = (".safetensors", ".json", ".txt", ".model", *TORCH_SUFFIXES)
+# LlamaGen's training scripts wrap the weights under one of these
+WRAPPERS = ("model", "module", "state_dict")
+
+
+def load_config(folder: str | Path) -> dict[str, Any]:
+    """Return `config.json` of a checkpoint folder without its private (`_…`) keys.
+
+    Raises: InputError if the file is missing or is no JSON object.
+    """
+    config = _read_json(Path(folder) / "config.json")
+    return {key: value for key, value in config.items() if not key.startswith("_")}
+
+
+def load_weights(path: str | Path) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint folder or file by key, on the CPU.
+
+    Reads safetensors (whole or in shards listed by an index) and PyTorch files (tensors only; the
+    wrappers of LlamaGen's files are opened).
+    Raises: InputError if there are no weights, or they are damaged or hold anything but tensors.
+    """
+    tensors: dict[str, Tensor] = {}
+    for file in _weight_files(Path(path)):
+        tensors.update(_read_tensors(file))
+    return tensors
+
+
+def load_state(
+    module: nn.Module,
+    tensors: Mapping[str, Tensor],
+    *,
+    source: str | Path,
+    ignore: Iterable[str] = (),
+) -> None:
+    """Copy `tensors` into `module`, every key and shape agreeing; dtypes become the module's.
+
+    `ignore` holds name patterns (`*` allowed) of keys in the file that the module does without.
+    Raises: InputError that names `source` and the first key that is missing, unexpected or shaped
+    wrongly.
+    """
+    patterns = tuple(ignore)
+    wanted = module.state_dict()
+    given = {k: v for k, v in tensors.items() if not any(fnmatch(k, p) for p in patterns)}
+    missing, unexpected = sorted(wanted.keys() - given.keys()), sorted(given.keys() - wanted.keys())
+    if missing:
+        raise InputError(f"{source}: the weight {missing[0]!r} is missing{_and_more(missing)}")
+    if unexpected:
+        raise InputError(
+            f"{source}: the weight {unexpected[0]!r} is unexpected{_and_more(unexpected)}"
+        )
+    for key, tensor in given.items():
+        if tensor.shape != wanted[key].shape:
+            raise InputError(
+                f"{source}: the weight {key!r} has shape {list(tensor.shape)}, but its "
+                f"configuration asks for {list(wanted[key].shape)}"
+            )
+    module.load_state_dict(given)
+
+
+def hash_files(path: str | Path) -> str:
+    """Return the sha256 (hex) over a checkpoint's weights, configurations and tokenizer files.
+
+    `path` is a file or a folder, taken with its sub-folders; file names count, times do not.
+    Raises: InputError if there is nothing to hash.
+    """
+    root = Path(path)
+    files = [root] if root.is_file() else sorted(root.rglob("*"))
+    digest = hashlib.sha256()
+    count = 0
+    for file in files:
+        if file.is_file() and file.suffix in HASHED_SUFFIXES:
+            with file.open("rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").hexdigest()
+            name = file.name if file == root else file.relative_to(root).as_posix()
+            digest.update(f"{name}\0{content}\n".encode())
+            count += 1
+    if not count:
+        raise InputError(f"{root}: there are no checkpoint files here")
+    return digest.hexdigest()
+
+
+def _weight_files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    indices = sorted(path.glob("*.safetensors.index.json"))
+    if indices:
+        return _shards(indices[0])
+    for name in STANDARD_NAMES:
+        if (path / name).is_file():
+            return [path / name]
+    files = [f for f in sorted(path.glob("*")) if f.suffix in (".safetensors", *TORCH_SUFFIXES)]
+    if len(files) != 1:
+        found = ", ".join(file.name for file in files) or "none"
+        raise InputError(f"{path}: expected one file of weights, found {found}")
+    return files
+
+
+def _shards(index: Path) -> list[Path]:
+    weight_map = _read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise InputError(f"{index}: has no weight_map")
+    names = sorted({str(name) for name in weight_map.values()})
+    for name in names:
+        # an index is untrusted: its shards must lie beside it
+        if Path(name).name != name or not (index.parent / name).is_file():
+            raise InputError(f"{index}: the shard {name!r} is not in its folder")
+    return [index.parent / name for name in names]
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise InputError(f"{file}: is not JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{file}: must hold a JSON object")
+    return content
+
+
+def _read_tensors(file: Path) -> dict[str, Tensor]:
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{file}: cannot be read as weights ({reason})") from error
+    return _unwrapped(content, file)
+
+
+def _unwrapped(content: Any, file: Path) -> dict[str, Tensor]:
+    for wrapper in WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+            break
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise InputError(f"{file}: must hold named tensors and nothing else")
+    return content
+
+
+def _and_more(keys: list[str]) -> str:
+    return f" (and {len(keys) - 1} more)" if len(keys) > 1 else ""
