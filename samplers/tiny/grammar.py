@@ -1,0 +1,286 @@
+"""Captions of the embedded world: what they say, which scenes they fit, and which are held out.
+
+The six tasks and the rules of truth are GenEval's, on detections that are exact in this world.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import permutations, product
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from bakeoff.samplers.tiny.world import COLORS, GRID, LARGE, SHAPES, SMALL, Object, Scene
+
+Split = Literal["train", "held_out"]
+TASKS = ("single_object", "two_object", "counting", "colors", "position", "color_attr")
+PREFIXES = (
+    "a photo of",
+    "an image of",
+    "a picture of",
+    "a drawing of",
+    "a painting of",
+    "an icon of",
+    "a print of",
+    "",
+)
+RELATIONS = ("left of", "right of", "above", "below")
+NUMBERS = {2: "two", 3: "three", 4: "four"}
+PROMPTS_PER_TASK = 20
+# One colour a shape whose two words never stand side by side in a training caption.
+HELD_OUT_PAIRS = frozenset(zip(COLORS, (*SHAPES[2:], *SHAPES[:2]), strict=True))
+HELD_OUT_COUNTS = frozenset({(2, "ring"), (3, "heart"), (4, "triangle")})
+
+
+class Detected(Protocol):
+    """What the rules need of a detection: its names and its box (x0, y0, x1, y1)."""
+
+    shape: str
+    color: str
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A mention of `count` equal objects; an unnamed colour is None."""
+
+    shape: str
+    color: str | None = None
+    count: int = 1
+
+    def words(self) -> str:
+        """Return the mention as it stands in a caption."""
+        name = f"{self.color} {self.shape}" if self.color else self.shape
+        return f"a {name}" if self.count == 1 else f"{NUMBERS[self.count]} {_plural(name)}"
+
+
+@dataclass(frozen=True)
+class Caption:
+    """One sentence of the grammar: a task, one or two things, and a relation where it has one."""
+
+    task: str
+    things: tuple[Thing, ...]
+    relation: str | None = None
+    prefix: str = PREFIXES[0]
+
+    def text(self) -> str:
+        """Return the sentence."""
+        joint = f" {self.relation} " if self.relation else " and "
+        return f"{self.prefix} {joint.join(thing.words() for thing in self.things)}".strip()
+
+    def held_out(self) -> bool:
+        """Tell whether the sentence is kept out of training."""
+        if any((thing.color, thing.shape) in HELD_OUT_PAIRS for thing in self.things):
+            return True
+        if self.task == "single_object":
+            return _share(self.prefix + self.things[0].shape) < 0.45
+        if self.task == "counting":
+            return (self.things[0].count, self.things[0].shape) in HELD_OUT_COUNTS
+        if self.task == "colors":
+            return False
+        first, second = self.things
+        if self.relation in ("right of", "below"):  # a left of b is b right of a
+            first, second = second, first
+        names = [f"{thing.color} {thing.shape}" for thing in (first, second)]
+        if self.relation is None:
+            return _share("and".join(sorted(names))) < 0.2
+        axis = "beside" if self.relation in ("left of", "right of") else "above"
+        return _share(axis.join([first.shape, second.shape])) < 0.2
+
+    def expectation(self) -> dict[str, Any]:
+        """Return what must be seen, in the form of GenEval's metadata."""
+        include: list[dict[str, Any]] = []
+        for thing in self.things:
+            entry: dict[str, Any] = {"class": thing.shape, "count": thing.count}
+            if thing.color:
+                entry["color"] = thing.color
+            include.append(entry)
+        if self.relation:  # the first thing stands in relation to the second, listed first
+            include = [include[1], include[0] | {"position": [self.relation, 0]}]
+        exclude = [
+            {"class": thing.shape, "count": thing.count + 1}
+            for thing in self.things
+            if self.task == "counting"
+        ]
+        return {"tag": self.task, "include": include, "exclude": exclude}
+
+
+def _plural(name: str) -> str:
+    return f"{name}es" if name.endswith("s") else f"{name}s"
+
+
+def _share(key: str) -> float:
+    """Return a fixed pseudo-random share of a key, in [0, 1)."""
+    digest = hashlib.sha256(key.encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def words() -> list[str]:
+    """Return every word of the grammar."""
+    texts = [*PREFIXES, *RELATIONS, *COLORS, *SHAPES, *map(_plural, SHAPES), *NUMBERS.values()]
+    return sorted({word for text in [*texts, "a", "and"] for word in text.split()})
+
+
+def _captions(task: str, prefix: str) -> Iterator[Caption]:
+    """Yield every caption of a task with one prefix."""
+    if task == "single_object":
+        things: Iterator[tuple[Thing, ...]] = ((Thing(shape),) for shape in SHAPES)
+    elif task == "counting":
+        things = ((Thing(shape, None, n),) for n, shape in product(NUMBERS, SHAPES))
+    elif task == "colors":
+        things = ((Thing(shape, color),) for color, shape in product(COLORS, SHAPES))
+    elif task == "color_attr":
+        colors = permutations(COLORS, 2)
+        things = (
+            (Thing(a, c), Thing(b, d)) for (c, d), (a, b) in product(colors, permutations(SHAPES, 2))
+        )
+    else:
+        things = ((Thing(a), Thing(b)) for a, b in permutations(SHAPES, 2))
+    relations = RELATIONS if task == "position" else (None,)
+    for group, relation in product(things, relations):
+        yield Caption(task, group, relation, prefix)
+
+
+@dataclass(frozen=True)
+class ShapesPrompt:
+    """One prompt of the benchmark `shapes`."""
+
+    prompt_id: str
+    prompt: str
+    task: str
+    expectation: dict[str, Any]
+
+
+@cache
+def shapes_prompts(split: Split = "held_out") -> tuple[ShapesPrompt, ...]:
+    """Return the benchmark's prompts, tasks interleaved, in an order fixed by a hash of the text.
+
+    The held-out colours and colour attributions differ: the first ask for a pair of words never
+    seen together, the second for a pair of things never seen together.
+    """
+    columns = []
+    for task in TASKS:
+        every = [c for prefix in PREFIXES for c in _captions(task, prefix)]
+        chosen = [c for c in every if c.held_out() == (split == "held_out")]
+        if task == "color_attr":
+            chosen = [c for c in chosen if not _names_held_out_pair(c)]
+        chosen.sort(key=lambda caption: _share("order" + caption.text()))
+        columns.append(chosen[:PROMPTS_PER_TASK])
+    return tuple(
+        ShapesPrompt(f"{split}/{c.task}/{row:02d}", c.text(), c.task, c.expectation())
+        for row, captions in enumerate(zip(*columns, strict=True))
+        for c in captions
+    )
+
+
+def _names_held_out_pair(caption: Caption) -> bool:
+    return any((thing.color, thing.shape) in HELD_OUT_PAIRS for thing in caption.things)
+
+
+# Share of each kind of caption in training; `colored` names the colours where the task does not.
+KINDS: dict[tuple[str, bool], float] = {
+    ("single_object", False): 0.08,
+    ("colors", True): 0.14,
+    ("two_object", False): 0.10,
+    ("color_attr", True): 0.22,
+    ("counting", False): 0.12,
+    ("counting", True): 0.08,
+    ("position", False): 0.14,
+    ("position", True): 0.12,
+}
+
+
+def sample(rng: np.random.Generator) -> tuple[Caption, Scene]:
+    """Draw a training caption (never a held-out one) and a scene that it describes."""
+    kinds, shares = list(KINDS), list(KINDS.values())
+    while True:
+        task, colored = kinds[rng.choice(len(kinds), p=shares)]
+        colors = [list(COLORS)[i] for i in rng.permutation(len(COLORS))[:2]]
+        shapes = [SHAPES[i] for i in rng.permutation(len(SHAPES))[:2]]
+        count = int(rng.integers(2, 5)) if task == "counting" else 1
+        n = 2 if task in ("two_object", "color_attr", "position") else 1
+        named = colors if colored else [None, None]
+        things = tuple(Thing(shapes[i], named[i], count) for i in range(n))
+        relation = RELATIONS[rng.integers(4)] if task == "position" else None
+        caption = Caption(task, things, relation, PREFIXES[rng.integers(len(PREFIXES))])
+        if not caption.held_out():
+            return caption, _place(caption, colors, rng)
+
+
+def _place(caption: Caption, colors: Sequence[str], rng: np.random.Generator) -> Scene:
+    """Lay out a caption: one anywhere, two in halves with a cell of play, more in quadrants."""
+    if len(caption.things) == 1:
+        thing = caption.things[0]
+        if thing.count == 1:
+            column, row = rng.integers(0, GRID - LARGE + 1, 2)
+            return (Object(thing.shape, colors[0], LARGE, int(column), int(row)),)
+        spots = [(0, 0), (SMALL, 0), (0, SMALL), (SMALL, SMALL)]
+        if thing.count == 2:
+            spots = _halves(int(rng.integers(2)), rng)
+        chosen = sorted(rng.permutation(len(spots))[: thing.count])
+        return tuple(Object(thing.shape, colors[0], SMALL, *spots[i]) for i in chosen)
+    beside = caption.relation in ("left of", "right of")
+    if caption.relation is None:
+        beside = bool(rng.integers(2))
+    spots = _halves(int(beside), rng)
+    swap = caption.relation in ("right of", "below")
+    if caption.relation is None:
+        swap = bool(rng.integers(2))
+    order = (1, 0) if swap else (0, 1)
+    return tuple(
+        Object(thing.shape, colors[i], SMALL, *spots[order[i]])
+        for i, thing in enumerate(caption.things)
+    )
+
+
+def _halves(beside: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+    """Return (column, row) of two sprites side by side or one above the other, in that order."""
+    play = [int(p) for p in rng.integers(1, GRID - SMALL, 2)]
+    if beside:
+        return [(0, play[0]), (SMALL, play[1])]
+    return [(play[0], 0), (play[1], SMALL)]
+
+
+def holds(expectation: dict[str, Any], detections: Sequence[Detected]) -> bool:
+    """Tell whether a picture with these detections shows what is expected.
+
+    Every included entry needs as many matching objects as it counts, an excluded one must not
+    reach its count, and a position holds between some pair of matching objects.
+
+    Source: GenEval's evaluation rules.
+    """
+    groups: list[list[Detected]] = []
+    for entry in expectation["include"]:
+        found = [d for d in detections if d.shape == entry["class"]]
+        if "color" in entry:
+            found = [d for d in found if d.color == entry["color"]]
+        if len(found) < entry["count"]:
+            return False
+        if "position" in entry:
+            relation, target = entry["position"]
+            pairs = product(found, groups[target])
+            if not any(relation in _relations(a.box, b.box) for a, b in pairs):
+                return False
+        groups.append(found)
+    return not any(
+        sum(d.shape == entry["class"] for d in detections) >= entry["count"]
+        for entry in expectation.get("exclude", ())
+    )
+
+
+Box = tuple[float, float, float, float]
+
+
+def _relations(a: Box, b: Box) -> set[str]:
+    """Return where box a stands relative to box b: offsets less a tenth of the summed sizes."""
+    offset = np.array([(a[i] + a[i + 2] - b[i] - b[i + 2]) / 2 for i in (0, 1)])
+    slack = 0.1 * np.array([a[i + 2] - a[i] + b[i + 2] - b[i] for i in (0, 1)])
+    offset = np.sign(offset) * np.maximum(np.abs(offset) - slack, 0)
+    length = float(np.hypot(*offset))
+    if length < 1e-3:
+        return set()
+    dx, dy = offset / length
+    found = {"left of": dx < -0.5, "right of": dx > 0.5, "above": dy < -0.5, "below": dy > 0.5}
+    return {name for name, true in found.items() if true}
