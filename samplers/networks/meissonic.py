@@ -1,0 +1,245 @@
+"""The Meissonic transformer: from tokens, text and timestep to logits.
+
+Parameter names are those of the official checkpoints.
+Source: Meissonic `transformer.py` (`Transformer2DModel`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from bakeoff.samplers.errors import InputError
+from bakeoff.samplers.networks.meissonic_blocks import (
+    SINUSOID,
+    Embedder,
+    Modulation,
+    MultiModalBlock,
+    Pointwise,
+    Resample,
+    RMSNorm,
+    SingleBlock,
+    TokenEmbedding,
+    sinusoid,
+)
+from bakeoff.samplers.networks.rotary import grid_table
+
+MICRO_CONDITIONS = 5
+TIMESTEP_SCALE = 1000.0
+
+
+@dataclass(frozen=True)
+class MeissonicConfig:
+    """The entries of `config.json` that shape the network, with the official defaults."""
+
+    num_layers: int = 19
+    num_single_layers: int = 38
+    attention_head_dim: int = 128
+    num_attention_heads: int = 24
+    joint_attention_dim: int = 4096
+    pooled_projection_dim: int = 768
+    guidance_embeds: bool = False
+    axes_dims_rope: tuple[int, ...] = (16, 56, 56)
+    vocab_size: int = 8256
+    codebook_size: int = 8192
+    downsample: bool = False
+    upsample: bool = False
+
+    @property
+    def width(self) -> int:
+        """Channels of the backbone, D."""
+        return self.num_attention_heads * self.attention_head_dim
+
+    @property
+    def mask_token_id(self) -> int:
+        """The id that stands for a token not yet known."""
+        return self.vocab_size - 1
+
+    @classmethod
+    def from_dict(cls, config: Mapping[str, Any]) -> Self:
+        """Return the configuration in a `config.json`, other keys left aside.
+
+        Raises: InputError for entries that contradict each other.
+        """
+        known = {f.name: config[f.name] for f in fields(cls) if f.name in config}
+        if "axes_dims_rope" in known:
+            known["axes_dims_rope"] = tuple(known["axes_dims_rope"])
+        return cls(**known)
+
+    def __post_init__(self) -> None:
+        axes = self.axes_dims_rope
+        if len(axes) != 3 or sum(axes) != self.attention_head_dim or any(d % 2 for d in axes):
+            raise InputError(
+                f"axes_dims_rope {list(axes)} must be three even numbers that add up to "
+                f"attention_head_dim ({self.attention_head_dim})"
+            )
+        if self.pooled_projection_dim != self.width:
+            # the embedded condition, D channels, enters a layer made for P channels
+            raise InputError(
+                f"pooled_projection_dim {self.pooled_projection_dim} must equal "
+                f"num_attention_heads * attention_head_dim ({self.width})"
+            )
+        if self.vocab_size <= self.codebook_size:
+            raise InputError(
+                f"vocab_size {self.vocab_size} must exceed codebook_size {self.codebook_size}: "
+                "the last id is the mask"
+            )
+        if self.downsample != self.upsample:
+            raise InputError("downsample and upsample must be both true or both false")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What the network is told besides tokens and timestep, computed once per generation.
+
+    context [B, T, D]: the text stream; vector [B, D]: pooled text and micro-conditions.
+    """
+
+    context: Tensor
+    vector: Tensor
+
+    def __len__(self) -> int:
+        return len(self.vector)
+
+    def __getitem__(self, rows: slice | Tensor | Sequence[int]) -> "Condition":
+        return Condition(self.context[rows], self.vector[rows])
+
+    @classmethod
+    def cat(cls, parts: Sequence["Condition"]) -> "Condition":
+        """Join along the batch; for guidance the unconditional rows come first."""
+        return cls(torch.cat([p.context for p in parts]), torch.cat([p.vector for p in parts]))
+
+
+class MeissonicTransformer(nn.Module):
+    """Predicts the codes of masked image tokens from the known ones and the text.
+
+    Source: Meissonic `transformer.py`, `Transformer2DModel.forward`.
+    """
+
+    def __init__(self, config: MeissonicConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim, pooled_dim = config.width, config.pooled_projection_dim
+        shape = (config.num_attention_heads, config.attention_head_dim)
+        embedders = {"timestep_embedder": Embedder(SINUSOID, dim)}
+        if config.guidance_embeds:
+            embedders["guidance_embedder"] = Embedder(SINUSOID, dim)
+        embedders["text_embedder"] = Embedder(pooled_dim, dim)
+        self.time_text_embed = nn.ModuleDict(embedders)
+        self.context_embedder = nn.Linear(config.joint_attention_dim, dim)
+        self.encoder_proj_layer_norm = RMSNorm(dim)
+        micro_dim = MICRO_CONDITIONS * SINUSOID
+        self.cond_embed = Embedder(pooled_dim + micro_dim, dim, bias=False)
+        self.embed = TokenEmbedding(config.vocab_size, dim)
+        if config.downsample:
+            self.down_block = nn.ModuleDict({"downsample": Resample(dim, nn.Conv2d)})
+            self.up_block = nn.ModuleDict({"upsample": Resample(dim, nn.ConvTranspose2d)})
+        self.project_to_hidden_norm = RMSNorm(dim)
+        self.project_to_hidden = nn.Linear(dim, dim, bias=False)
+        self.transformer_blocks = nn.ModuleList(
+            MultiModalBlock(*shape) for _ in range(config.num_layers)
+        )
+        self.single_transformer_blocks = nn.ModuleList(
+            SingleBlock(*shape) for _ in range(config.num_single_layers)
+        )
+        self.project_from_hidden_norm = RMSNorm(dim)
+        self.project_from_hidden = nn.Linear(dim, dim, bias=False)
+        self.mlm_layer = nn.ModuleDict(
+            {
+                "conv1": Pointwise(dim, dim),
+                "layer_norm": RMSNorm(dim),
+                "conv2": Pointwise(dim, config.codebook_size),
+            }
+        )
+
+    def embed_condition(
+        self,
+        text_states: Tensor,
+        pooled: Tensor,
+        micro_conditions: Tensor,
+        guidance: Tensor | None = None,
+    ) -> Condition:
+        """Return all that does not depend on tokens and timestep, once per generation.
+
+        text_states [B, T, J]; pooled [B, P]; micro_conditions [B, 5]: width and height in pixels,
+        crop offsets, aesthetic score; guidance [B] only for networks with `guidance_embeds`.
+        """
+        assert micro_conditions.shape == (len(pooled), MICRO_CONDITIONS)
+        micro = sinusoid(micro_conditions).flatten(1).to(pooled.dtype)  # [B, 1280]
+        embedders = self.time_text_embed
+        vector = embedders["text_embedder"](self.cond_embed(torch.cat([pooled, micro], dim=-1)))
+        if self.config.guidance_embeds:
+            if guidance is None:
+                raise InputError("guidance is missing: this network was trained with its scale")
+            vector = vector + embedders["guidance_embedder"](sinusoid(_scaled(guidance)))
+        context = self.encoder_proj_layer_norm(self.context_embedder(text_states))
+        return Condition(context, vector)
+
+    def hidden(self, tokens: Tensor, condition: Condition, timestep: Tensor) -> Tensor:
+        """Return what `head` projects to logits: [B, H·W, D] for token ids [B, H, W].
+
+        timestep [1] or [B]: 1000 times the mask ratio in training, the step index in sampling.
+        """
+        embedding = self.time_text_embed["timestep_embedder"](sinusoid(_scaled(timestep)))
+        features = self.backbone(self.features_in(tokens), condition, embedding)
+        if self.config.upsample:
+            features = self.up_block["upsample"](features)
+        return self.mlm_layer["layer_norm"](self.mlm_layer["conv1"](features.flatten(1, 2)))
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Return logits [..., C] for `hidden` [..., D]; linear and without bias."""
+        return self.mlm_layer["conv2"](hidden)
+
+    def forward(self, tokens: Tensor, condition: Condition, timestep: Tensor) -> Tensor:
+        """Return logits [B, H·W, C] over the codes for token ids [B, H, W]."""
+        return self.head(self.hidden(tokens, condition, timestep))
+
+    def features_in(self, tokens: Tensor) -> Tensor:
+        """Return the features [B, h, w, D] of token ids; h = H/2, w = W/2 if compressed."""
+        features = self.embed(tokens)
+        if self.config.downsample:
+            if tokens.shape[1] % 2 or tokens.shape[2] % 2:
+                raise InputError(
+                    f"the token grid {tokens.shape[1]}x{tokens.shape[2]} must be even: this "
+                    "network compresses it by two"
+                )
+            features = self.down_block["downsample"](features)
+        return features
+
+    def backbone(self, features: Tensor, condition: Condition, timestep: Tensor) -> Tensor:
+        """Run all blocks on features [B, h, w, D], given the embedded timestep [1 or B, D]."""
+        _, height, width, _ = features.shape
+        vector = timestep + condition.vector
+        length = condition.context.shape[1]
+        image = self.project_to_hidden(self.project_to_hidden_norm(features.flatten(1, 2)))
+        # under autocast the table follows the activations, or q and k would turn to float32
+        dtype = image.dtype if torch.is_autocast_enabled(image.device.type) else torch.float32
+        axes = self.config.axes_dims_rope
+        table = grid_table(length, height, width, axes, image.device, dtype)
+        context = condition.context
+        for block in self.transformer_blocks:
+            image, context = block(image, context, vector, table)
+        sequence = torch.cat([context, image], dim=1)  # [B, T + h·w, D]
+        for block in self.single_transformer_blocks:
+            sequence = block(sequence, vector, table)
+        image = self.project_from_hidden(self.project_from_hidden_norm(sequence[:, length:]))
+        return image.unflatten(1, (height, width))
+
+    @torch.no_grad()
+    def init_weights(self, generator: torch.Generator | None = None) -> None:
+        """Set weights for training from scratch: every block begins half open, none modulated."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.Embedding):
+                nn.init.trunc_normal_(module.weight, std=0.02, generator=generator)
+            if getattr(module, "bias", None) is not None:
+                nn.init.zeros_(module.bias)
+        for module in self.modules():
+            if isinstance(module, Modulation):
+                module.reset()
+
+
+def _scaled(value: Tensor) -> Tensor:
+    """In float32 whatever the network's dtype: half precision overflows from 66 on."""
+    return value.float() * TIMESTEP_SCALE

@@ -1,0 +1,251 @@
+"""The parts of Meissonic's transformer: norms, embedders, attention and its two kinds of block.
+
+Source: Meissonic `transformer.py`; diffusers 0.31 `attention.py`, `attention_processor.py`.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bakeoff.samplers.networks.attention import attention
+from bakeoff.samplers.networks.rotary import rotate
+
+EPS = 1e-6
+SINUSOID = 256
+FP16_MAX = 65504.0
+RotaryTable = tuple[Tensor, Tensor]
+
+
+def sinusoid(value: Tensor) -> Tensor:
+    """Return 256 channels for each number, [...] -> [..., 256]: cosines first, in float32."""
+    half = SINUSOID // 2
+    exponent = torch.arange(half, dtype=torch.float32, device=value.device) / half
+    angle = value.float()[..., None] * torch.exp(-math.log(10_000.0) * exponent)
+    return torch.cat([angle.cos(), angle.sin()], dim=-1)
+
+
+def plain_norm(x: Tensor) -> Tensor:
+    """Return LayerNorm over the channels, without affine parameters."""
+    return F.layer_norm(x, x.shape[-1:], eps=EPS)
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square norm over the channels; statistics in float32, result in x's dtype."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), EPS)
+
+
+class Pointwise(nn.Conv2d):
+    """A 1×1 convolution without bias, on channels-last tokens [..., D]."""
+
+    def __init__(self, in_dim: int, out_dim: int) -> None:
+        super().__init__(in_dim, out_dim, kernel_size=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight.flatten(1))
+
+
+class Embedder(nn.Module):
+    """Linear, SiLU, linear."""
+
+    def __init__(self, in_dim: int, dim: int, bias: bool = True) -> None:
+        super().__init__()
+        self.linear_1 = nn.Linear(in_dim, dim, bias=bias)
+        self.linear_2 = nn.Linear(dim, dim, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear_2(F.silu(self.linear_1(x.to(self.linear_1.weight.dtype))))
+
+
+class TokenEmbedding(nn.Module):
+    """Token ids [B, H, W] to features [B, H, W, D]."""
+
+    def __init__(self, vocab_size: int, dim: int) -> None:
+        super().__init__()
+        self.embeddings = nn.Embedding(vocab_size, dim)
+        self.layer_norm = RMSNorm(dim)
+        self.conv = Pointwise(dim, dim)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.conv(self.layer_norm(self.embeddings(tokens)))
+
+
+class Resample(nn.Module):
+    """Norm and a 2×2 convolution of stride 2, or its transpose, on [B, H, W, D]."""
+
+    def __init__(self, dim: int, conv: type[nn.Conv2d] | type[nn.ConvTranspose2d]) -> None:
+        super().__init__()
+        self.norm = RMSNorm(dim)
+        self.conv = conv(dim, dim, kernel_size=2, stride=2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(self.norm(x).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+class Modulation(nn.Module):
+    """The shifts, scales and gates [B, 1, D] that a block draws from the condition vector."""
+
+    def __init__(self, dim: int, count: int) -> None:
+        super().__init__()
+        self.count = count
+        self.linear = nn.Linear(dim, count * dim)
+
+    def forward(self, vector: Tensor) -> tuple[Tensor, ...]:
+        return self.linear(F.silu(vector))[:, None].chunk(self.count, dim=-1)
+
+    def reset(self) -> None:
+        """Start with no modulation and gates at a half, so that every block passes gradients."""
+        nn.init.zeros_(self.linear.weight)
+        bias = self.linear.bias.view(-1, 3, self.linear.in_features)  # shift, scale, gate
+        bias[:, :2] = 0.0
+        bias[:, 2] = 0.5
+
+
+class GeluProjection(nn.Module):
+    """Linear, then GELU in its tanh approximation."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(dim, hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.gelu(self.proj(x), approximate="tanh")
+
+
+class FeedForward(nn.Module):
+    """The block's MLP, four times as wide inside; the empty place holds the official dropout."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            GeluProjection(dim, 4 * dim), nn.Identity(), nn.Linear(4 * dim, dim)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x)
+
+
+class SelfAttention(nn.Module):
+    """Attention of one sequence on itself, queries and keys normed, without output projection."""
+
+    def __init__(self, heads: int, head_dim: int) -> None:
+        super().__init__()
+        dim = heads * head_dim
+        self.heads = heads
+        self.to_q = nn.Linear(dim, dim)
+        self.to_k = nn.Linear(dim, dim)
+        self.to_v = nn.Linear(dim, dim)
+        self.norm_q = RMSNorm(head_dim)
+        self.norm_k = RMSNorm(head_dim)
+
+    def split(self, x: Tensor) -> Tensor:
+        """[B, S, D] -> [B, heads, S, hd]"""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries, keys and values [B, heads, S, hd] of x [B, S, D]."""
+        q, k, v = (self.split(to(x)) for to in (self.to_q, self.to_k, self.to_v))
+        return self.norm_q(q), self.norm_k(k), v
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, table: RotaryTable) -> Tensor:
+        """Return [B, S, D] for queries, keys and values [B, heads, S, hd]."""
+        mixed = attention(rotate(q, table), rotate(k, table), v)
+        return mixed.transpose(1, 2).flatten(2)
+
+    def forward(self, x: Tensor, table: RotaryTable) -> Tensor:
+        return self.attend(*self.project(x), table)
+
+
+class JointAttention(SelfAttention):
+    """Attention of text and image on both together, each with its own projections."""
+
+    def __init__(self, heads: int, head_dim: int) -> None:
+        super().__init__(heads, head_dim)
+        dim = heads * head_dim
+        self.add_q_proj = nn.Linear(dim, dim)
+        self.add_k_proj = nn.Linear(dim, dim)
+        self.add_v_proj = nn.Linear(dim, dim)
+        self.norm_added_q = RMSNorm(head_dim)
+        self.norm_added_k = RMSNorm(head_dim)
+        self.to_out = nn.Sequential(nn.Linear(dim, dim))
+        self.to_add_out = nn.Linear(dim, dim)
+
+    def project_context(self, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries, keys and values [B, heads, T, hd] of the text [B, T, D]."""
+        projections = (self.add_q_proj, self.add_k_proj, self.add_v_proj)
+        q, k, v = (self.split(to(context)) for to in projections)
+        return self.norm_added_q(q), self.norm_added_k(k), v
+
+    def forward_joint(
+        self, image: Tensor, context: Tensor, table: RotaryTable
+    ) -> tuple[Tensor, Tensor]:
+        """Return image [B, L, D] and text [B, T, D], each after its output projection."""
+        pairs = zip(self.project_context(context), self.project(image), strict=True)
+        q, k, v = (torch.cat(pair, dim=2) for pair in pairs)  # text first
+        mixed = self.attend(q, k, v, table)
+        length = context.shape[1]
+        return self.to_out(mixed[:, length:]), self.to_add_out(mixed[:, :length])
+
+
+class MultiModalBlock(nn.Module):
+    """Text and image streams with their own weights, mixed by one attention."""
+
+    def __init__(self, heads: int, head_dim: int) -> None:
+        super().__init__()
+        dim = heads * head_dim
+        self.norm1 = Modulation(dim, 6)
+        self.norm1_context = Modulation(dim, 6)
+        self.attn = JointAttention(heads, head_dim)
+        self.ff = FeedForward(dim)
+        self.ff_context = FeedForward(dim)
+
+    def forward(
+        self, image: Tensor, context: Tensor, vector: Tensor, table: RotaryTable
+    ) -> tuple[Tensor, Tensor]:
+        shift, scale, gate, *image_mlp = self.norm1(vector)
+        context_shift, context_scale, context_gate, *context_mlp = self.norm1_context(vector)
+        image_mixed, context_mixed = self.attn.forward_joint(
+            plain_norm(image) * (1 + scale) + shift,
+            plain_norm(context) * (1 + context_scale) + context_shift,
+            table,
+        )
+        image = _add_mlp(image + gate * image_mixed, image_mlp, self.ff)
+        context = _add_mlp(context + context_gate * context_mixed, context_mlp, self.ff_context)
+        return image, _without_overflow(context)
+
+
+class SingleBlock(nn.Module):
+    """One stream of text and image; attention and MLP side by side."""
+
+    def __init__(self, heads: int, head_dim: int) -> None:
+        super().__init__()
+        dim = heads * head_dim
+        self.norm = Modulation(dim, 3)
+        self.attn = SelfAttention(heads, head_dim)
+        self.proj_mlp = nn.Linear(dim, 4 * dim)
+        self.proj_out = nn.Linear(5 * dim, dim)
+
+    def forward(self, sequence: Tensor, vector: Tensor, table: RotaryTable) -> Tensor:
+        shift, scale, gate = self.norm(vector)
+        x = plain_norm(sequence) * (1 + scale) + shift
+        mlp = F.gelu(self.proj_mlp(x), approximate="tanh")
+        update = self.proj_out(torch.cat([self.attn(x, table), mlp], dim=-1))
+        return _without_overflow(sequence + gate * update)
+
+
+def _add_mlp(x: Tensor, modulation: Sequence[Tensor], mlp: nn.Module) -> Tensor:
+    shift, scale, gate = modulation
+    return x + gate * mlp(plain_norm(x) * (1 + scale) + shift)
+
+
+def _without_overflow(x: Tensor) -> Tensor:
+    """Half precision only: official checkpoints overflow in the text stream."""
+    return x.clip(-FP16_MAX, FP16_MAX) if x.dtype == torch.float16 else x
