@@ -40,7 +40,10 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), EPS)
+        """Return x [..., D] normed."""
+        wide = x.float()
+        normed = wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + EPS)
+        return normed.to(x.dtype) * self.weight.to(x.dtype)
 
 
 class Pointwise(nn.Conv2d):
@@ -50,6 +53,7 @@ class Pointwise(nn.Conv2d):
         super().__init__(in_dim, out_dim, kernel_size=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the tokens [..., D] mapped one by one."""
         return F.linear(x, self.weight.flatten(1))
 
 
@@ -62,6 +66,7 @@ class Embedder(nn.Module):
         self.linear_2 = nn.Linear(dim, dim, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return [..., D] for x [..., inputs], cast to the weights' dtype."""
         return self.linear_2(F.silu(self.linear_1(x.to(self.linear_1.weight.dtype))))
 
 
@@ -75,6 +80,7 @@ class TokenEmbedding(nn.Module):
         self.conv = Pointwise(dim, dim)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """Return the features of token ids."""
         return self.conv(self.layer_norm(self.embeddings(tokens)))
 
 
@@ -87,6 +93,7 @@ class Resample(nn.Module):
         self.conv = conv(dim, dim, kernel_size=2, stride=2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return [B, H/2, W/2, D], or [B, 2H, 2W, D] for the transpose."""
         return self.conv(self.norm(x).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
@@ -99,6 +106,7 @@ class Modulation(nn.Module):
         self.linear = nn.Linear(dim, count * dim)
 
     def forward(self, vector: Tensor) -> tuple[Tensor, ...]:
+        """Return `count` tensors for the condition vector [B, D]."""
         return self.linear(F.silu(vector))[:, None].chunk(self.count, dim=-1)
 
     def reset(self) -> None:
@@ -117,6 +125,7 @@ class GeluProjection(nn.Module):
         self.proj = nn.Linear(dim, hidden)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return [..., hidden] for x [..., D]."""
         return F.gelu(self.proj(x), approximate="tanh")
 
 
@@ -130,6 +139,7 @@ class FeedForward(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return [..., D] for x [..., D]."""
         return self.net(x)
 
 
@@ -147,7 +157,7 @@ class SelfAttention(nn.Module):
         self.norm_k = RMSNorm(head_dim)
 
     def split(self, x: Tensor) -> Tensor:
-        """[B, S, D] -> [B, heads, S, hd]"""
+        """Return [B, heads, S, hd] for x [B, S, D]."""
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -161,6 +171,7 @@ class SelfAttention(nn.Module):
         return mixed.transpose(1, 2).flatten(2)
 
     def forward(self, x: Tensor, table: RotaryTable) -> Tensor:
+        """Return [B, S, D] for x [B, S, D]."""
         return self.attend(*self.project(x), table)
 
 
@@ -210,6 +221,7 @@ class MultiModalBlock(nn.Module):
     def forward(
         self, image: Tensor, context: Tensor, vector: Tensor, table: RotaryTable
     ) -> tuple[Tensor, Tensor]:
+        """Return image [B, L, D] and context [B, T, D] after the block."""
         shift, scale, gate, *image_mlp = self.norm1(vector)
         context_shift, context_scale, context_gate, *context_mlp = self.norm1_context(vector)
         image_mixed, context_mixed = self.attn.forward_joint(
@@ -234,6 +246,7 @@ class SingleBlock(nn.Module):
         self.proj_out = nn.Linear(5 * dim, dim)
 
     def forward(self, sequence: Tensor, vector: Tensor, table: RotaryTable) -> Tensor:
+        """Return the joint sequence [B, T + L, D] after the block."""
         shift, scale, gate = self.norm(vector)
         x = plain_norm(sequence) * (1 + scale) + shift
         mlp = F.gelu(self.proj_mlp(x), approximate="tanh")
