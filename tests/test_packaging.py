@@ -72,7 +72,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, source)
     for folder in FOLDERS:
         shutil.copytree(ROOT / folder, source / folder, ignore=NOT_SHIPPED)
-    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", cwd=source)
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", "dist"]
+    run(sys.executable, "-m", "pip", "wheel", *options, ".", cwd=source)
     (built,) = (source / "dist").glob("bakeoff-*.whl")
     return built
 
