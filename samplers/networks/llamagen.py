@@ -15,15 +15,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bakeoff.samplers.errors import InputError, unknown
-from bakeoff.samplers.networks.attention import attention
+from bakeoff.samplers.networks.llamagen_blocks import (
+    Block,
+    CaptionEmbedder,
+    KeyValueCache,
+    LabelEmbedder,
+    RMSNorm,
+)
 
 # Below 8 rows, matrix products with one token per sequence round differently on CPUs.
 EXACT_ROWS = 8
 # Settings of the official class that leave inference untouched.
-IGNORED_SETTINGS = frozenset(
-    "initializer_range token_dropout_p attn_dropout_p resid_dropout_p ffn_dropout_p drop_path_rate "
-    "class_dropout_prob max_batch_size max_seq_len ffn_dim_multiplier".split()
-)
+IGNORED_SETTINGS = {
+    *("initializer_range", "token_dropout_p", "attn_dropout_p", "resid_dropout_p"),
+    *("ffn_dropout_p", "drop_path_rate", "class_dropout_prob", "max_batch_size", "max_seq_len"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +60,10 @@ class LlamaGenConfig:
         """
         known = {field.name for field in fields(cls)}
         given = {key: value for key, value in settings.items() if key not in IGNORED_SETTINGS}
-        heads = given.get("n_head")
-        if given.pop("n_kv_head", None) not in (None, heads):
+        if given.pop("n_kv_head", None) not in (None, given.get("n_head")):
             raise InputError("n_kv_head must equal n_head: no released model shares key heads")
+        if given.pop("ffn_dim_multiplier", None) is not None:
+            raise InputError("ffn_dim_multiplier must be null: no released model has one")
         for key in given:
             if key not in known:
                 raise unknown("LlamaGen setting", key, known)
@@ -110,153 +117,22 @@ def rotary_table(config: LlamaGenConfig) -> Tensor:
     return torch.cat([image.new_zeros(config.cls_token_num, pairs), image])
 
 
-def rotate(x: Tensor, table: Tensor) -> Tensor:
-    """Turn each pair of neighbouring components of x [..., S, hd] by table [S, hd / 2].
+def attention_mask(mask: Tensor | None, condition: int, slots: int, device: torch.device) -> Tensor:
+    """Return which of `slots` slots each may look at, boolean [1 | B, 1, slots, slots].
 
-    The arithmetic is float32, the result has the dtype of x.
+    Causal; pad columns among the first `condition` slots (0 in `mask` [B, T]) are off; the diagonal
+    stays on, so that a pad slot looks at itself instead of at nothing.
     """
-    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)).contiguous())
-    return torch.view_as_real(pairs * table).flatten(-2).to(x.dtype)
-
-
-def attention_mask(config: LlamaGenConfig, mask: Tensor | None, device: torch.device) -> Tensor:
-    """Return which slots each slot may look at, boolean [1 | B, 1, T + N, T + N].
-
-    Causal; pad columns of the condition (0 in `mask` [B, T]) are off; the diagonal stays on, so
-    that a pad slot looks at itself instead of at nothing.
-    """
-    slots = torch.arange(config.slots, device=device)
-    causal = slots[:, None] >= slots
+    positions = torch.arange(slots, device=device)
+    causal = positions[:, None] >= positions
     if mask is None:
         return causal[None, None]
-    kept = F.pad(mask.to(device, torch.bool), (0, config.block_size), value=True)  # [B, T + N]
-    diagonal = slots[:, None] == slots
-    return (causal & kept[:, None] | diagonal)[:, None]
+    kept = _kept_slots(mask, slots - condition)
+    return causal & kept | torch.eye(slots, dtype=torch.bool, device=device)
 
 
-@dataclass
-class KeyValueCache:
-    """Keys and values of the `length` slots passed so far, after rotation; room for all slots."""
-
-    rows: int  # sequences asked for; the buffers may hold repeated ones beyond them
-    keys: Tensor  # [n_layer, R, H, T + N, hd]
-    values: Tensor
-    mask: Tensor  # [1 | R, 1, T + N, T + N]
-    length: int = 0
-
-    def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Store k and v [R, H, S, hd] behind the filled slots; return all those now filled."""
-        end = self.length + k.shape[2]
-        self.keys[layer, :, :, self.length : end] = k
-        self.values[layer, :, :, self.length : end] = v
-        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
-
-
-class RMSNorm(nn.Module):
-    """Root-mean-square norm; its statistics are float32, its result has the input's dtype."""
-
-    def __init__(self, dim: int, eps: float) -> None:
-        super().__init__()
-        self.eps = eps
-        self.weight = nn.Parameter(torch.ones(dim))
-
-    def forward(self, x: Tensor) -> Tensor:
-        wide = x.float()
-        wide = wide * torch.rsqrt(wide.pow(2).mean(dim=-1, keepdim=True) + self.eps)
-        return wide.to(x.dtype) * self.weight.to(x.dtype)
-
-
-class Attention(nn.Module):
-    """Causal self-attention with rotated queries and keys."""
-
-    def __init__(self, config: LlamaGenConfig, layer: int) -> None:
-        super().__init__()
-        self.layer, self.n_head = layer, config.n_head
-        self.wqkv = nn.Linear(config.dim, 3 * config.dim, bias=False)
-        self.wo = nn.Linear(config.dim, config.dim, bias=False)
-
-    def forward(
-        self, x: Tensor, table: Tensor, mask: Tensor, cache: KeyValueCache | None
-    ) -> Tensor:
-        qkv = self.wqkv(x).unflatten(-1, (3, self.n_head, -1))  # [R, S, 3, H, hd]
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        q, k = rotate(q, table), rotate(k, table)
-        if cache is not None:
-            k, v = cache.append(self.layer, k, v)
-        return self.wo(attention(q, k, v, mask).transpose(1, 2).flatten(2))
-
-
-class FeedForward(nn.Module):
-    """Gated feed-forward network (SwiGLU)."""
-
-    def __init__(self, config: LlamaGenConfig) -> None:
-        super().__init__()
-        self.w1 = nn.Linear(config.dim, config.hidden_dim, bias=False)
-        self.w3 = nn.Linear(config.dim, config.hidden_dim, bias=False)
-        self.w2 = nn.Linear(config.hidden_dim, config.dim, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.w2(F.silu(self.w1(x)) * self.w3(x))
-
-
-class Block(nn.Module):
-    """One transformer layer: attention and feed-forward, each behind a norm."""
-
-    def __init__(self, config: LlamaGenConfig, layer: int) -> None:
-        super().__init__()
-        self.attention = Attention(config, layer)
-        self.feed_forward = FeedForward(config)
-        self.attention_norm = RMSNorm(config.dim, config.norm_eps)
-        self.ffn_norm = RMSNorm(config.dim, config.norm_eps)
-
-    def forward(
-        self, x: Tensor, table: Tensor, mask: Tensor, cache: KeyValueCache | None
-    ) -> Tensor:
-        x = x + self.attention(self.attention_norm(x), table, mask, cache)
-        return x + self.feed_forward(self.ffn_norm(x))
-
-
-class LabelEmbedder(nn.Module):
-    """Class ids [B] to one token each; the last row is the unconditional class."""
-
-    def __init__(self, config: LlamaGenConfig) -> None:
-        super().__init__()
-        self.num_classes = config.num_classes
-        self.embedding_table = nn.Embedding(config.num_classes + 1, config.dim)
-
-    def forward(self, class_ids: Tensor) -> Tensor:
-        return self.embedding_table(class_ids)[:, None]  # [B, 1, D]
-
-    def unconditional(self, batch: int) -> Tensor:
-        return torch.full((batch,), self.num_classes, device=self.embedding_table.weight.device)
-
-
-class CaptionMLP(nn.Module):
-    """Two layers without bias: zero rows stay zero."""
-
-    def __init__(self, caption_dim: int, dim: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(caption_dim, dim, bias=False)
-        self.fc2 = nn.Linear(dim, dim, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
-
-
-class CaptionEmbedder(nn.Module):
-    """Text states [B, T, caption_dim] to T tokens; the unconditional states are learned."""
-
-    def __init__(self, config: LlamaGenConfig) -> None:
-        super().__init__()
-        self.cap_proj = CaptionMLP(config.caption_dim, config.dim)
-        states = torch.randn(config.cls_token_num, config.caption_dim)
-        self.uncond_embedding = nn.Parameter(states / config.caption_dim**0.5)
-
-    def forward(self, states: Tensor) -> Tensor:
-        return self.cap_proj(states.to(self.cap_proj.fc1.weight.dtype))  # [B, T, D]
-
-    def unconditional(self, batch: int) -> Tensor:
-        return self.uncond_embedding.expand(batch, -1, -1)
+def _kept_slots(mask: Tensor, image_slots: int) -> Tensor:
+    return F.pad(mask.bool(), (0, image_slots), value=True)[:, None, None]  # [B, 1, 1, slots]
 
 
 class LlamaGenTransformer(nn.Module):
@@ -266,9 +142,16 @@ class LlamaGenTransformer(nn.Module):
         super().__init__()
         self.config = config
         self.tok_embeddings = nn.Embedding(config.vocab_size, config.dim)
-        embedder = LabelEmbedder if config.model_type == "c2i" else CaptionEmbedder
-        self.cls_embedding = embedder(config)
-        self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
+        self.cls_embedding: LabelEmbedder | CaptionEmbedder
+        if config.model_type == "c2i":
+            self.cls_embedding = LabelEmbedder(config.num_classes, config.dim)
+        else:
+            length = config.cls_token_num
+            self.cls_embedding = CaptionEmbedder(config.caption_dim, length, config.dim)
+        sizes = config.dim, config.hidden_dim, config.n_head
+        self.layers = nn.ModuleList(
+            Block(*sizes, eps=config.norm_eps, layer=layer) for layer in range(config.n_layer)
+        )
         self.norm = RMSNorm(config.dim, config.norm_eps)
         self.output = nn.Linear(config.dim, config.vocab_size, bias=False)
         # no buffer: checkpoints have no such key, and casting the network must not round it
@@ -279,6 +162,7 @@ class LlamaGenTransformer(nn.Module):
     @property
     def uncond_embedding(self) -> Tensor:
         """Learned text states [T, caption_dim] of the unconditional branch (t2i only)."""
+        assert isinstance(self.cls_embedding, CaptionEmbedder), "class ids have no text states"
         return self.cls_embedding.uncond_embedding
 
     def unconditional(self, batch: int) -> Tensor:
@@ -293,8 +177,7 @@ class LlamaGenTransformer(nn.Module):
         """
         fed = self.tok_embeddings(tokens[:, :-1]).to(self._activation_dtype())
         x = torch.cat([self._embed_condition(condition), fed], dim=1)
-        slots = x.shape[1]
-        seen = attention_mask(self.config, mask, x.device)[:, :, :slots, :slots]
+        seen = attention_mask(mask, self.config.cls_token_num, x.shape[1], x.device)
         x = self._run(x, 0, seen)
         return self.output(x[:, self.config.cls_token_num - 1 :]).float()
 
@@ -305,28 +188,32 @@ class LlamaGenTransformer(nn.Module):
 
         condition and mask as in `forward`, one row for each of the R sequences.
         """
-        rows = len(condition)
-        x = _repeated(self._embed_condition(condition))
+        config, x = self.config, _repeated(self._embed_condition(condition))
         mask = None if mask is None else _repeated(mask)
-        seen = attention_mask(self.config, mask, x.device)
-        shape = (len(self.layers), len(x), self.config.n_head, self.config.slots)
-        buffer = x.new_zeros(*shape, self.config.head_dim)
-        cache = KeyValueCache(rows, buffer, torch.zeros_like(buffer), seen)
-        return self._advance(x, cache), cache
+        shape = config.n_layer, len(x), config.n_head, config.slots, config.head_dim
+        cache = KeyValueCache(
+            rows=len(condition),
+            keys=x.new_zeros(shape),
+            values=x.new_zeros(shape),
+            kept=None if mask is None else _kept_slots(mask, config.block_size),
+        )
+        seen = attention_mask(mask, config.cls_token_num, config.cls_token_num, x.device)
+        return self._advance(x, seen, cache), cache
 
     def decode(self, tokens: Tensor, cache: KeyValueCache) -> Tensor:
         """Feed the newest tokens [R]; return the next ones' logits [R, V] float32."""
         x = self.tok_embeddings(_repeated(tokens))[:, None].to(self._activation_dtype())
-        return self._advance(x, cache)
+        kept = None if cache.kept is None else cache.kept[..., : cache.length + 1]
+        return self._advance(x, kept, cache)
 
-    def _advance(self, x: Tensor, cache: KeyValueCache) -> Tensor:
-        start, end = cache.length, cache.length + x.shape[1]
-        x = self._run(x, start, cache.mask[:, :, start:end, :end], cache)
-        cache.length = end
-        return self.output(x[:, -1])[: cache.rows].float()  # [R, V]
+    def _advance(self, x: Tensor, mask: Tensor | None, cache: KeyValueCache) -> Tensor:
+        start = cache.length
+        hidden = self._run(x, start, mask, cache)
+        cache.length = start + x.shape[1]
+        return self.output(hidden[:, -1])[: cache.rows].float()  # [R, V]
 
     def _run(
-        self, x: Tensor, start: int, mask: Tensor, cache: KeyValueCache | None = None
+        self, x: Tensor, start: int, mask: Tensor | None, cache: KeyValueCache | None = None
     ) -> Tensor:
         table = self.table[start : start + x.shape[1]].to(x.device)
         for layer in self.layers:

@@ -79,6 +79,7 @@ class ResidualBlock(nn.Module):
             self.nin_shortcut = nn.Conv2d(channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return [B, out_channels, h, w] for x [B, channels, h, w]."""
         h = self.conv1(F.silu(self.norm1(x)))
         h = self.conv2(F.silu(self.norm2(h)))
         return h + (self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x)
@@ -96,6 +97,7 @@ class AttentionBlock(nn.Module):
         self.proj_out = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return [B, C, h, w] for x of the same shape."""
         h = self.norm(x)
         q, k, v = (  # [B, 1, h * w, C]
             layer(h).flatten(2).transpose(1, 2)[:, None] for layer in (self.q, self.k, self.v)
@@ -112,6 +114,7 @@ class Downsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return [B, C, h / 2, w / 2] for x [B, C, h, w]."""
         return self.conv(F.pad(x, (0, 1, 0, 1)))
 
 
@@ -123,6 +126,7 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return [B, C, 2h, 2w] for x [B, C, h, w]."""
         return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
@@ -151,6 +155,7 @@ class Level(nn.Module):
             self.add_module(resample[0], resample[1](out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return x [B, channels, h, w] one resolution further."""
         for index, block in enumerate(self.res):
             x = block(x)
             if len(self.attn):
@@ -181,6 +186,7 @@ class Encoder(nn.Module):
         self.conv_out = nn.Conv2d(widths[-1], config.z_channels, 3, padding=1)
 
     def forward(self, image: Tensor) -> Tensor:
+        """Return the latents."""
         h = self.mid(self.conv_blocks(self.conv_in(image)))
         return self.conv_out(F.silu(self.norm_out(h)))
 
@@ -200,6 +206,7 @@ class Decoder(nn.Module):
         self.conv_out = nn.Conv2d(widths[-1], 3, 3, padding=1)
 
     def forward(self, latents: Tensor) -> Tensor:
+        """Return the image, about in [-1, 1]."""
         h = self.conv_blocks(self.mid(self.conv_in(latents)))
         return self.conv_out(F.silu(self.norm_out(h)))
 
