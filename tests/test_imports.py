@@ -1,7 +1,11 @@
-"""The house's one-way imports, and no code that runs what it reads."""
+"""The house's one-way imports, declared libraries, and no code that runs what it reads."""
 
 import ast
+import re
+import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -104,6 +108,29 @@ def test_imports_point_one_way(layer: str) -> None:
         found[str(path)] = wrong_imports(path.read_text(), package)
     assert found, f"no module below {layer}/"
     assert not {path: names for path, names in found.items() if names}
+
+
+def declared_libraries() -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    return {re.split(r"[^\w.-]", line)[0].lower() for lines in lists for line in lines}
+
+
+def test_every_imported_library_is_declared() -> None:
+    found = set()
+    for path in source_files(*LAYERS):
+        package = ".".join(["bakeoff", *path.parent.relative_to(ROOT).parts])
+        names = imported_names(ast.parse(path.read_text()), package).values()
+        found |= {name.split(".")[0] for name in names}
+    outside = found - sys.stdlib_module_names - {"bakeoff"}
+    distributions = packages_distributions()
+    assert "torch" in outside
+    missing = {
+        name
+        for name in outside
+        if not {dist.lower() for dist in distributions.get(name, [])} & declared_libraries()
+    }
+    assert not missing
 
 
 def test_no_module_runs_untrusted_data() -> None:
