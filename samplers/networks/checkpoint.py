@@ -145,7 +145,7 @@ def _read_tensors(file: Path) -> dict[str, Tensor]:
             return load_file(file)
         content = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or "it ends too early").splitlines()[0]
         raise InputError(f"{file}: cannot be read as weights ({reason})") from error
     return _unwrapped(content, file)
 
