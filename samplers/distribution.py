@@ -1,0 +1,92 @@
+"""From logits to a drawn token: every design choice that acts on one step's distribution.
+
+The same functions serve the masked and the autoregressive loop, in this order: guide, regularize,
+temper, redraw (differential sampling), truncate, draw. All work on float32 along the last axis, the
+codes; distributions are passed as log-probabilities, in which zero probability is exactly -inf.
+"""
+
+import torch
+from torch import Tensor
+
+CONSTANT_MASS = 1e-12  # below it two distributions count as equal
+POSITIVE_FLOOR = 1e-6  # the released code's least difference
+
+
+def guide(unconditional: Tensor, conditional: Tensor, scale: float) -> Tensor:
+    """Classifier-free guidance u + s (c - u) on logits [..., C]. Source: paper Sec. 3."""
+    return unconditional + scale * (conditional - unconditional)
+
+
+def regularize(logits: Tensor, normal: Tensor, deviation: float) -> Tensor:
+    """Noise regularization: add N(0, deviation^2) to logits [..., C]; `normal` is N(0, 1).
+
+    Source: paper Sec. 3, noise regularization.
+    """
+    return logits + deviation * normal
+
+
+def temper(logits: Tensor, temperature: float) -> Tensor:
+    """Return log-probabilities [..., C] of logits at a token temperature.
+
+    At temperature 0 the draw is the argmax, which no scale changes: logits stay as they are.
+    """
+    scaled = logits if temperature in (0.0, 1.0) else logits / temperature
+    return torch.log_softmax(scaled.float(), dim=-1)
+
+
+def divergence(current: Tensor, previous: Tensor) -> Tensor:
+    """Return KL(current || previous) [...] of log-probabilities [..., C]; 0 log 0 counts as 0."""
+    terms = current.exp() * (current - previous)
+    # Codes of probability zero give 0 * inf or inf - inf; their term's limit is zero.
+    return torch.where(current.isneginf(), 0.0, terms).sum(dim=-1)
+
+
+def difference(current: Tensor, previous: Tensor, rule: str) -> Tensor:
+    """Return the log of the normalized change between two log-probabilities [..., C].
+
+    `abs` takes |p - q| (the paper's text), `positive` takes max(p - q, 1e-6) (the released code).
+    Where nothing changed there is nothing to normalize, and `current` is kept.
+    Source: paper Sec. 3, differential sampling.
+    """
+    change = current.exp() - previous.exp()
+    mass = change.abs() if rule == "abs" else change.clamp_min(POSITIVE_FLOOR)
+    total = mass.sum(dim=-1, keepdim=True)
+    return torch.where(total < CONSTANT_MASS, current, (mass / total).log())
+
+
+def lowest(values: Tensor, count: Tensor | int) -> Tensor:
+    """Mark the `count` (an int or [B]) smallest of values [B, K]; ties go to the lower index."""
+    order = values.argsort(dim=-1, stable=True)
+    ranks = torch.empty_like(order)
+    ranks.scatter_(-1, order, torch.arange(values.shape[-1], device=values.device).expand_as(order))
+    limit = count[:, None] if isinstance(count, Tensor) else count
+    return ranks < limit
+
+
+def truncate(log_probs: Tensor, top_k: int | None, top_p: float) -> Tensor:
+    """Keep the top-k codes, then the smallest set that holds mass top-p; renormalize [..., C].
+
+    Codes that tie with the k-th are kept; the code that crosses top-p is kept.
+    """
+    if top_k is not None and top_k < log_probs.shape[-1]:
+        least = log_probs.topk(top_k, dim=-1).values[..., -1:]
+        log_probs = log_probs.masked_fill(log_probs < least, -torch.inf).log_softmax(dim=-1)
+    if top_p < 1.0:
+        ordered, order = log_probs.sort(dim=-1, descending=True, stable=True)
+        before = torch.nn.functional.pad(ordered.exp().cumsum(dim=-1)[..., :-1], (1, 0))
+        dropped = torch.zeros_like(order, dtype=torch.bool).scatter(-1, order, before > top_p)
+        log_probs = log_probs.masked_fill(dropped, -torch.inf).log_softmax(dim=-1)
+    return log_probs
+
+
+def draw(log_probs: Tensor, uniform: Tensor, temperature: float = 1.0) -> Tensor:
+    """Draw a code per row [...] from log-probabilities [..., C] and one uniform number [...] each.
+
+    Inverse CDF, so recipes that share a seed share their randomness; temperature 0 is the argmax.
+    """
+    if temperature == 0.0:
+        return log_probs.argmax(dim=-1)
+    cumulative = log_probs.exp().cumsum(dim=-1)
+    # Scaling by the sum keeps the target below it, so that a code of probability zero never wins.
+    target = uniform.unsqueeze(-1) * cumulative[..., -1:]
+    return torch.searchsorted(cumulative, target, right=True).squeeze(-1)
