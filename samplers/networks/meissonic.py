@@ -229,12 +229,19 @@ class MeissonicTransformer(nn.Module):
 
     @torch.no_grad()
     def init_weights(self, generator: torch.Generator | None = None) -> None:
-        """Set weights for training from scratch: every block begins half open, none modulated."""
+        """Set weights for training from scratch: every layer keeps its input's variance.
+
+        Blocks begin half open and unmodulated.
+        """
         for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.Embedding):
-                nn.init.trunc_normal_(module.weight, std=0.02, generator=generator)
-            if getattr(module, "bias", None) is not None:
-                nn.init.zeros_(module.bias)
+            if isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, generator=generator)
+            elif isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+                transposed = isinstance(module, nn.ConvTranspose2d)
+                inputs = len(module.weight) if transposed else module.weight[0].numel()
+                nn.init.normal_(module.weight, std=inputs**-0.5, generator=generator)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         for module in self.modules():
             if isinstance(module, Modulation):
                 module.reset()

@@ -268,10 +268,12 @@ def test_training_under_autocast_promotes_nothing_and_learns() -> None:
     dtypes: dict[str, torch.dtype] = {}
     for name, module in net.named_modules():
         if isinstance(module, SingleBlock | nn.Linear) or name.endswith("norm_q"):
-            module.register_forward_hook(lambda _, __, out, name=name: dtypes.update({name: out.dtype}))
+            module.register_forward_hook(
+                lambda _, __, out, name=name: dtypes.update({name: out.dtype})
+            )
     tokens, *text = inputs(4)
     codes = tokens % 30
-    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-2)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3)
     losses = []
     for _ in range(40):
         with torch.autocast("cpu", torch.bfloat16):
