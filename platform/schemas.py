@@ -1,0 +1,138 @@
+"""The store's wire format: one Arrow schema per table, and the format version.
+
+Read by the DuckDB views, the leaderboard, the dashboard, Hugging Face `datasets` (the image column)
+and whoever opens a store with their own tools. A change of any schema raises `FORMAT_VERSION`.
+"""
+
+import pyarrow as pa
+
+FORMAT_VERSION = 1
+
+# Hugging Face's Image convention: `datasets` shows these as pictures.
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+SAMPLES = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("model", pa.string()),
+        ("weights_hash", pa.string()),
+        ("recipe", pa.string()),  # one-line text
+        ("recipe_id", pa.string()),
+        ("benchmark", pa.string()),
+        ("task", pa.string()),
+        ("prompt_id", pa.string()),
+        ("prompt", pa.string()),
+        ("seed", pa.int64()),  # as the study names it
+        ("noise_seed", pa.int64()),  # what the sampler is given: a hash of seed and prompt
+        ("image", IMAGE),
+        ("tokens", pa.list_(pa.int32())),  # row by row
+        ("pixel_hash", pa.string()),  # SHA-256 of shape and raw pixels
+        ("row_evaluations", pa.int64()),  # network passes for this image, each batch row counted
+        ("network_calls", pa.int64()),
+        ("exactness", pa.string()),  # exact: bit for bit anywhere; stream: same random streams
+        ("device", pa.string()),
+        ("dtype", pa.string()),
+        ("bakeoff_version", pa.string()),
+        ("torch_version", pa.string()),
+        ("shard_id", pa.string()),
+        ("run_id", pa.string()),
+    ]
+)
+
+SCORES = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("metric", pa.string()),
+        ("metric_version", pa.string()),
+        ("value", pa.float64()),  # null for set metrics
+        ("vector", pa.list_(pa.float32())),  # a set metric's features; null for the others
+        ("shard_id", pa.string()),
+        ("run_id", pa.string()),
+    ]
+)
+
+# What the benchmark's own pictures look like to a set metric: the set that models are compared to.
+REFERENCES = pa.schema(
+    [
+        ("metric", pa.string()),
+        ("metric_version", pa.string()),
+        ("benchmark", pa.string()),
+        ("vector", pa.list_(pa.float32())),
+        ("run_id", pa.string()),
+    ]
+)
+
+PROFILES = pa.schema(
+    [
+        ("shard_id", pa.string()),
+        ("model", pa.string()),
+        ("recipe_id", pa.string()),
+        ("stage", pa.string()),  # text, network, decode, encode, write, score
+        ("seconds", pa.float64()),  # wall time for the whole shard
+        ("images", pa.int64()),
+        ("images_per_second", pa.float64()),
+        ("row_evaluations", pa.int64()),  # of the shard, all images; 0 where no network runs
+        ("peak_memory_bytes", pa.int64()),  # text, network, decode share that of the whole call
+        ("memory_kind", pa.string()),  # rss_above_baseline or cuda_reserved
+        ("device", pa.string()),
+        ("dtype", pa.string()),
+        ("batch_size", pa.int64()),
+        ("warm", pa.bool_()),  # false for a worker's first batch with a model
+        ("run_id", pa.string()),
+    ]
+)
+
+FAILURES = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("model", pa.string()),
+        ("recipe_id", pa.string()),
+        ("prompt", pa.string()),
+        ("seed", pa.int64()),
+        ("shard_id", pa.string()),
+        ("stage", pa.string()),  # load, generate, or the metric's name
+        ("error_type", pa.string()),
+        ("message", pa.string()),
+        ("attempt", pa.int64()),
+        ("run_id", pa.string()),
+    ]
+)
+
+ENTRY = pa.struct(
+    [
+        ("name", pa.string()),
+        ("model", pa.string()),
+        ("weights_hash", pa.string()),
+        ("recipe", pa.string()),
+        ("recipe_id", pa.string()),
+        ("seeds", pa.list_(pa.int64())),
+        ("benchmark", pa.string()),
+        ("baseline", pa.bool_()),
+    ]
+)
+
+RUNS = pa.schema(
+    [
+        ("run_id", pa.string()),
+        ("started", pa.timestamp("us", tz="UTC")),
+        ("study_name", pa.string()),
+        ("study", pa.string()),  # the YAML text
+        ("entries", pa.list_(ENTRY)),
+        ("metrics", pa.list_(pa.struct([("name", pa.string()), ("version", pa.string())]))),
+        ("prompts", pa.int64()),
+        ("batch_size", pa.int64()),
+        ("workers", pa.int64()),
+        ("device", pa.string()),
+        ("versions", pa.map_(pa.string(), pa.string())),
+        ("git_revision", pa.string()),  # null outside a git checkout
+    ]
+)
+
+TABLES: dict[str, pa.Schema] = {
+    "samples": SAMPLES,
+    "scores": SCORES,
+    "references": REFERENCES,
+    "profiles": PROFILES,
+    "failures": FAILURES,
+    "runs": RUNS,
+}

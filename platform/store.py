@@ -1,0 +1,195 @@
+"""The store: a folder of Parquet tables that a study writes into and every reader trusts.
+
+Layout: `format.json`, then `TABLE/part-ID.parquet`; scores lie below `scores/metric=NAME/`. A part
+appears under its name all at once, by a rename, and its name follows from its content's identity, so
+that a repeated shard overwrites itself.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from bakeoff.platform.schemas import FORMAT_VERSION, TABLES
+from bakeoff.samplers.errors import InputError
+
+FORMAT_FILE = "format.json"
+UNFINISHED = ".unfinished-"  # in the name of a file that is still being written
+UNFINISHED_KEPT_SECONDS = 3600.0  # another driver may be writing a young one
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Store:
+    """An opened store. `Store.open` checks that it is one, `create` makes it on disk."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Store":
+        """Return the store of a folder that exists.
+
+        Raises:
+            InputError: the folder holds no store, one of another format version, or a table with a
+                foreign or damaged part.
+        """
+        store = cls(Path(path))
+        if not store.exists:
+            raise InputError(f"store {store.path} does not exist")
+        store._check_format()
+        store._check_parts()
+        return store
+
+    @classmethod
+    def open_or_plan(cls, path: Path | str) -> "Store":
+        """Return the store of a folder, which may also be absent or empty; writes nothing.
+
+        Raises:
+            InputError: as `open`, or the folder holds something else.
+        """
+        store = cls(Path(path))
+        return cls.open(path) if store.exists else store
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is anything at the path that a new store would have to respect."""
+        if self.path.is_dir():
+            return any(UNFINISHED not in name for name in os.listdir(self.path))
+        return self.path.exists() or self.path.is_symlink()
+
+    def create(self) -> None:
+        """Make the folder a store, unless it is one, and remove what killed writers left."""
+        if not (self.path / FORMAT_FILE).exists():
+            text = json.dumps({"format": "bakeoff-store", "version": FORMAT_VERSION}) + "\n"
+            _commit(self.path / FORMAT_FILE, lambda file: file.write_text(text, encoding="utf-8"))
+        for leftover in self.path.rglob(f"*{UNFINISHED}*"):
+            if time.time() - leftover.stat().st_mtime > UNFINISHED_KEPT_SECONDS:
+                leftover.unlink(missing_ok=True)
+
+    def parts(self, table: str) -> list[Path]:
+        """Return the finished parts of a table, in the order of their names."""
+        return [file for file in self._files(table) if file.suffix == ".parquet"]
+
+    def write(self, table: str, part_id: str, rows: Sequence[Row]) -> Path | None:
+        """Write rows as one part, whole or not at all; no rows make no part.
+
+        Rows of `scores` must share one metric.
+        """
+        if not rows:
+            return None
+        folder = self.path / table
+        if table == "scores":
+            folder /= f"metric={rows[0]['metric']}"
+        target = folder / f"part-{part_id}.parquet"
+        content = pa.Table.from_pylist(list(rows), schema=TABLES[table])
+        _commit(target, lambda file: pq.write_table(content, file, compression="zstd"))
+        return target
+
+    def read(self, table: str, columns: Sequence[str]) -> pa.Table:
+        """Return columns of a whole table."""
+        tables = [self.read_part(part, columns) for part in self.parts(table)]
+        schema = pa.schema([TABLES[table].field(name) for name in columns])
+        return pa.concat_tables(tables) if tables else schema.empty_table()
+
+    def read_part(
+        self, part: Path, columns: Sequence[str], sample_ids: Sequence[str] | None = None
+    ) -> pa.Table:
+        """Return columns of a part, of all its rows or of the samples named.
+
+        Raises:
+            InputError: the part cannot be read.
+        """
+        try:
+            # partitioning=None: the metric stands in the part itself, not only in its folder's name
+            table = pq.read_table(part, columns=list(columns), partitioning=None)
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(part, error) from error
+        if sample_ids is None:
+            return table
+        return table.filter(pc.is_in(table["sample_id"], pa.array(sample_ids, pa.string())))
+
+    def sample_parts(self) -> dict[str, Path]:
+        """Return the part of every stored sample, by sample_id."""
+        return {
+            sample_id: part
+            for part in self.parts("samples")
+            for sample_id in self.read_part(part, ["sample_id"])["sample_id"].to_pylist()
+        }
+
+    def score_keys(self) -> set[tuple[str, str, str]]:
+        """Return (sample_id, metric, metric_version) of every stored score."""
+        columns = ["sample_id", "metric", "metric_version"]
+        table = self.read("scores", columns)
+        return set(zip(*(table[name].to_pylist() for name in columns), strict=True))
+
+    def reference_keys(self) -> set[tuple[str, str, str]]:
+        """Return (benchmark, metric, metric_version) of every stored reference set."""
+        columns = ["benchmark", "metric", "metric_version"]
+        table = self.read("references", columns)
+        return set(zip(*(table[name].to_pylist() for name in columns), strict=True))
+
+    def _files(self, table: str) -> Iterator[Path]:
+        found = sorted((self.path / table).rglob("*"))
+        return (file for file in found if file.is_file() and UNFINISHED not in file.name)
+
+    def _check_format(self) -> None:
+        if not self.path.is_dir():
+            raise InputError(f"store {self.path} is a file, not a folder")
+        file = self.path / FORMAT_FILE
+        if not file.is_file():
+            other = sorted(os.listdir(self.path))[0]
+            raise InputError(
+                f"store {self.path} is not a Bakeoff store: it holds {other!r} and no "
+                f"{FORMAT_FILE}; name an empty or new folder"
+            )
+        try:
+            version = json.loads(file.read_text(encoding="utf-8"))["version"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"store {self.path} has an unreadable {FORMAT_FILE}") from error
+        if version != FORMAT_VERSION:
+            raise InputError(
+                f"store {self.path} has format version {version!r}, this Bakeoff reads and writes "
+                f"version {FORMAT_VERSION}; name another folder"
+            )
+
+    def _check_parts(self) -> None:
+        for table, schema in TABLES.items():
+            for file in self._files(table):
+                if file.suffix != ".parquet":
+                    raise InputError(f"store {self.path} has a foreign file {file}; move it away")
+                try:
+                    found = pq.read_schema(file)
+                except (OSError, pa.ArrowException) as error:
+                    raise _damaged(file, error) from error
+                if not found.equals(schema):
+                    raise InputError(
+                        f"store {self.path} has a foreign part {file}: its columns are not those "
+                        f"of the table {table}; move it away"
+                    )
+
+
+def _damaged(part: Path, error: Exception) -> InputError:
+    reason = str(error).splitlines()[0]
+    return InputError(
+        f"store part {part} is damaged or half written ({reason}); move it away, and the next run "
+        "makes its rows again"
+    )
+
+
+def _commit(target: Path, write: Any) -> None:
+    """Write a file under a passing name and rename it, so that readers see all of it or nothing."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    passing = target.with_name(f"{target.name}{UNFINISHED}{uuid4().hex[:8]}")
+    try:
+        write(passing)
+        passing.replace(target)
+    finally:
+        passing.unlink(missing_ok=True)
