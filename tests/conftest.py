@@ -1,8 +1,8 @@
 """Golden data for tests: `tests/golden`, or the folder that BAKEOFF_GOLDEN names.
 
 A test that takes `golden` gets the folder; one that takes `golden_file` and is marked
-`golden_files("meissonic/transformer_*")` runs once for each file that matches. Both have `golden` in
-their ids, so that `BAKEOFF_GOLDEN=DIR pytest tests -k golden` runs them on any folder of that layout.
+`golden_files("meissonic/transformer_*")` runs once for each file that matches. Both have `golden`
+in their ids, so that `BAKEOFF_GOLDEN=DIR pytest tests -k golden` runs them on any such folder.
 """
 
 import json
@@ -52,7 +52,7 @@ class GoldenFile:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "golden_files(*patterns): golden files a test runs on")
     if not GOLDEN.is_dir():
-        raise pytest.UsageError(f"BAKEOFF_GOLDEN {str(GOLDEN)!r} is not a folder")
+        raise pytest.UsageError(f"golden data: {str(GOLDEN)!r} is not a folder")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -38,7 +38,7 @@ def test_bad_config_is_named_in_the_error(tmp_path: Path, content: str | bytes |
     file = tmp_path / "config.json"
     if content is not None:
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(InputError, match="config.json"):
+    with pytest.raises(InputError, match=r"config\.json"):
         load_config(tmp_path)
 
 
