@@ -233,6 +233,18 @@ class Decoder(nn.Module):
         return self.conv_out(F.silu(self.conv_norm_out(x)))
 
 
+class Codebook(nn.Module):
+    """The codes [C, E]."""
+
+    def __init__(self, codes: int, dim: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(codes, dim)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return codes [..., E] of token ids [...]."""
+        return self.embedding(ids)
+
+
 class VQModel(nn.Module):
     """Image to token ids and back.
 
@@ -244,15 +256,14 @@ class VQModel(nn.Module):
         self.config = config
         self.encoder = Encoder(config)
         self.quant_conv = nn.Conv2d(config.latent_channels, config.embed_dim, 1)
-        codebook = nn.Embedding(config.num_vq_embeddings, config.embed_dim)
-        self.quantize = nn.ModuleDict({"embedding": codebook})
+        self.quantize = Codebook(config.num_vq_embeddings, config.embed_dim)
         self.post_quant_conv = nn.Conv2d(config.embed_dim, config.latent_channels, 1)
         self.decoder = Decoder(config)
 
     @property
     def codebook(self) -> Tensor:
         """The codes [C, E]."""
-        return self.quantize["embedding"].weight
+        return self.quantize.embedding.weight
 
     def encode(self, image: Tensor) -> Tensor:
         """Return token ids [B, h, w] of an image [B, 3, H, W] in [0, 1]."""
@@ -272,7 +283,7 @@ class VQModel(nn.Module):
 
     def lookup(self, ids: Tensor) -> Tensor:
         """Return the codes [B, E, h, w] of token ids [B, h, w]."""
-        return self.quantize["embedding"](ids).permute(0, 3, 1, 2)
+        return self.quantize(ids).permute(0, 3, 1, 2)
 
     def decode_latents(self, latents: Tensor) -> Tensor:
         """Return an image [B, 3, H, W], not clipped, for codes [B, E, h, w]."""

@@ -1,7 +1,8 @@
 import pytest
 import torch
-from bakeoff.samplers.networks.attention import attention
 from torch import Tensor
+
+from bakeoff.samplers.networks.attention import attention
 
 
 def qkv(length: int = 5, keys: int = 7) -> tuple[Tensor, Tensor, Tensor]:

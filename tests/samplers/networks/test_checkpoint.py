@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from bakeoff.samplers.errors import InputError
-from bakeoff.samplers.networks.checkpoint import hash_files, load_config, load_state, load_weights
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from bakeoff.samplers.errors import InputError
+from bakeoff.samplers.networks.checkpoint import hash_files, load_config, load_state, load_weights
 
 
 @pytest.fixture

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 import torch
-from bakeoff.samplers.errors import InputError
-from bakeoff.samplers.networks.clip_text import ClipTextEncoder
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from bakeoff.samplers.errors import InputError
+from bakeoff.samplers.networks.clip_text import ClipTextEncoder
 
 ATOL = 1e-5
 PROMPTS = ["a red circle", "", "two blue squares above a green star"]

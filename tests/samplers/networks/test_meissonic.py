@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.networks.checkpoint import load_config, load_state, load_weights
 from bakeoff.samplers.networks.meissonic import Condition, MeissonicConfig, MeissonicTransformer
 from bakeoff.samplers.networks.meissonic_blocks import Modulation, SingleBlock
 from bakeoff.samplers.networks.rotary import rotary_table, rotate, token_positions
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 ATOL = 2e-5  # logits and activations
 RELEASED = {

@@ -3,11 +3,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn import functional as F
+
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.networks.checkpoint import load_config, load_state, load_weights
 from bakeoff.samplers.networks.vq import PixelAttention, ResnetBlock, VQConfig, VQModel, to_uint8
-from torch import Tensor
-from torch.nn import functional as F
 
 ATOL = 5e-5
 # the tokenizer that Meissonic's descends from
