@@ -1,5 +1,8 @@
 import pytest
 import torch
+from torch import Tensor
+from torch.nn import functional as F
+
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.networks.checkpoint import load_state, load_weights
 from bakeoff.samplers.networks.llamagen import (
@@ -9,8 +12,6 @@ from bakeoff.samplers.networks.llamagen import (
     rotary_table,
 )
 from bakeoff.samplers.networks.llamagen_blocks import rotate
-from torch import Tensor
-from torch.nn import functional as F
 
 ANY = pytest.mark.golden_files("llamagen/c2i", "llamagen/t2i")
 C2I = pytest.mark.golden_files("llamagen/c2i")
@@ -76,9 +77,7 @@ def test_neighbouring_components_rotate_as_pairs(golden_file) -> None:
     tensors = golden_file.tensors
     table = torch.view_as_complex(tensors["rope.table"])[tensors["rope.positions"]]
     turned = rotate(tensors["rope.apply_in"].transpose(1, 2), table).transpose(1, 2)
-    torch.testing.assert_close(
-        turned, tensors["rope.apply_out"], **tolerance(golden_file, "rope")
-    )
+    torch.testing.assert_close(turned, tensors["rope.apply_out"], **tolerance(golden_file, "rope"))
 
 
 @C2I

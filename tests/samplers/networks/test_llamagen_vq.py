@@ -1,9 +1,10 @@
 import pytest
 import torch
+from torch.nn import functional as F
+
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.networks.checkpoint import load_state, load_weights
 from bakeoff.samplers.networks.llamagen_vq import LlamaGenVQ, LlamaGenVQConfig, to_uint8
-from torch.nn import functional as F
 
 VQ = pytest.mark.golden_files("llamagen/vq")
 POSTPROCESS = pytest.mark.golden_files("llamagen/postprocess")

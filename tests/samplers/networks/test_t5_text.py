@@ -3,11 +3,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from bakeoff.samplers.errors import InputError
-from bakeoff.samplers.networks.t5_text import T5TextEncoder, left_padded, load_encoder
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
+
+from bakeoff.samplers.errors import InputError
+from bakeoff.samplers.networks.t5_text import T5TextEncoder, left_padded, load_encoder
 
 WORDS = ["a", "red", "circle", "and", "blue", "square"]
 LENGTH = 6
@@ -97,7 +98,10 @@ def test_either_name_of_the_token_embedding_will_do(folder: Path, kept: str) -> 
     whole = load_encoder(folder / "text_encoder")
     names = ("shared.weight", "encoder.embed_tokens.weight")
     weights = {name: w for name, w in whole.state_dict().items() if name not in names}
-    weights |= {kept: whole.shared.weight.detach(), "decoder.final_layer_norm.weight": torch.ones(24)}
+    weights |= {
+        kept: whole.shared.weight.detach(),
+        "decoder.final_layer_norm.weight": torch.ones(24),
+    }
     save_file(weights, folder / "text_encoder/model.safetensors")
     embedding = load_encoder(folder / "text_encoder").encoder.embed_tokens.weight
     assert torch.equal(embedding, whole.shared.weight)

@@ -1,0 +1,193 @@
+import json
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from bakeoff.samplers.autoregressive import WARM_UP, Redraw, generate_tokens
+from bakeoff.samplers.distribution import temper, truncate
+from bakeoff.samplers.networks.checkpoint import load_state, load_weights
+from bakeoff.samplers.networks.llamagen import LlamaGenConfig, LlamaGenTransformer
+from bakeoff.samplers.recipe import Differential, Recipe
+from bakeoff.samplers.streams import Streams
+
+SIZES = {"dim": 48, "n_layer": 2, "n_head": 4, "vocab_size": 61, "block_size": 36}
+SIZES |= {"cls_token_num": 6, "model_type": "t2i", "caption_dim": 10}
+EVERYTHING = "guidance_scale=2 temperature=0.9 noise=abs_cos differential=75 top_k=20 top_p=0.9"
+
+
+def golden_network(golden_file) -> LlamaGenTransformer:
+    network = LlamaGenTransformer(LlamaGenConfig.from_dict(golden_file.description["config"]))
+    name = golden_file.path.stem + "_weights.safetensors"
+    load_state(network, load_weights(golden_file.folder / name), source=name)
+    return network.requires_grad_(False)
+
+
+def golden_condition(golden_file, masked: bool) -> tuple[Tensor, Tensor | None]:
+    tensors = golden_file.tensors
+    if "class_ids" in tensors:
+        return tensors["class_ids"], None
+    return tensors["cond.embeddings"], tensors["cond.mask"] if masked else None
+
+
+@pytest.mark.golden_files("llamagen/c2i", "llamagen/t2i")
+def test_greedy_tokens_are_the_official_ones(golden_file) -> None:
+    network, cases = golden_network(golden_file), golden_file.description["greedy"]
+    assert cases
+    for name, case in cases.items():
+        condition = golden_condition(golden_file, masked=case.get("use_mask", True))
+        recipe = Recipe(guidance_scale=case["cfg_scale"], temperature=0.0)
+        interval = case.get("cfg_interval", -1)
+        drawn = generate_tokens(
+            network, *condition, recipe, Streams(range(len(condition[0]))),
+            guided_tokens=None if interval < 0 else interval + 2,
+        )  # fmt: skip
+        assert torch.equal(drawn.tokens.int(), golden_file.tensors[f"greedy.{name}.tokens"]), name
+
+
+@pytest.mark.golden_files("llamagen/c2i")
+def test_filters_are_the_official_ones(golden_file) -> None:
+    cases, logits = golden_file.description["filters"], golden_file.tensors["filter.in"]
+    assert cases
+    atol = float(golden_file.description["tolerance"]["filter probs"].split()[1])
+    for index, case in enumerate(cases):
+        log_probs = temper(logits, case["temperature"])
+        found = truncate(log_probs, case["top_k"] or None, case["top_p"]).exp()
+        expected = golden_file.tensors[f"filter.{index}.probs"]
+        # which of several equal logits crosses top-p is up to the sort: compare by value
+        for values in (lambda p: p, lambda p: torch.where(p > 0, logits, -torch.inf)):
+            torch.testing.assert_close(
+                values(found).sort().values,
+                values(expected).sort().values,
+                atol=atol,
+                rtol=0,
+                msg=json.dumps(case),
+            )
+
+
+@pytest.fixture(scope="module")
+def network() -> LlamaGenTransformer:
+    torch.manual_seed(0)
+    network = LlamaGenTransformer(LlamaGenConfig.from_dict(SIZES))
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return network.requires_grad_(False)
+
+
+def conditions(rows: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    states = torch.randn(rows, 6, 10, generator=generator)
+    mask = torch.arange(6) >= torch.randint(0, 6, (rows, 1), generator=generator)
+    return states * mask[..., None], mask.long()
+
+
+def plain_loop(network: LlamaGenTransformer, states, mask, recipe: Recipe, seed: int) -> Tensor:
+    """One image without cache, batch or shared functions: the loop as the paper's text has it."""
+    streams, steps, scale = Streams([seed]), network.config.block_size, recipe.guidance_scale
+    tokens = torch.zeros(1, steps, dtype=torch.long)
+    previous, history = None, []
+    for j in range(steps):
+        c = network(tokens, states, mask)[0, j]
+        u = network(tokens, network.uncond_embedding[None], mask)[0, j]
+        logits = (u + scale * (c - u)).double()
+        if recipe.noise:
+            deviation = recipe.noise.amplitude * abs(
+                torch.cos(torch.tensor(torch.pi * j / (steps - 1)))
+            )
+            logits = logits + deviation * streams.normal("regularization", j, (len(logits),))[0]
+        p = current = F.softmax(logits / recipe.temperature, dim=0)
+        if recipe.differential and previous is not None:
+            history.append((current * (current / previous).log()).sum())
+            lower = sum(bool(d < history[-1]) for d in history)
+            allowed = int(len(history) * recipe.differential.percent / 100)
+            if len(history) >= WARM_UP and lower < allowed:
+                p = (current - previous).abs()
+                p = p / p.sum()
+        previous = current
+        if recipe.top_k:
+            p = torch.where(p >= p.sort(descending=True)[0][recipe.top_k - 1], p, 0.0)
+            p = p / p.sum()
+        order = p.argsort(descending=True)
+        before = p[order].cumsum(0) - p[order]
+        p[order[before > recipe.top_p]] = 0.0
+        cumulative = p.cumsum(0) / p.sum()
+        tokens[0, j] = (cumulative <= streams.uniform("tokens", j, ())[0]).sum()
+    return tokens[0]
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "guidance_scale=3",
+        "guidance_scale=2 noise=abs_cos",
+        "guidance_scale=2 differential=75",
+        EVERYTHING,
+    ],
+)
+def test_the_loop_is_the_plain_one(network: LlamaGenTransformer, recipe: str) -> None:
+    states, mask = conditions(3)
+    chosen = Recipe.from_text(recipe)
+    drawn = generate_tokens(network, states, mask, chosen, Streams([5, 6, 7]))
+    for row, seed in enumerate([5, 6, 7]):
+        one = slice(row, row + 1)
+        expected = plain_loop(network, states[one], mask[one], chosen, seed)
+        assert torch.equal(drawn.tokens[row], expected)
+
+
+@pytest.mark.parametrize("recipe", ["", "guidance_scale=3", EVERYTHING])
+def test_tokens_do_not_depend_on_the_batch(network: LlamaGenTransformer, recipe: str) -> None:
+    states, mask = conditions(9)
+    chosen = Recipe.from_text(recipe)
+    runs = []
+    for size in (1, 3, 9):
+        parts = [
+            generate_tokens(network, states[rows], mask[rows], chosen, Streams(rows.tolist()))
+            for rows in torch.arange(9).split(size)
+        ]
+        runs.append(torch.cat([part.tokens for part in parts]))
+    assert all(torch.equal(run, runs[0]) for run in runs[1:])
+    assert len(runs[0].unique(dim=0)) == 9
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(1.0, 36), (2.0, 72)])
+def test_a_token_costs_one_row_evaluation_and_guidance_doubles_it(
+    network: LlamaGenTransformer, scale: float, expected: int
+) -> None:
+    fed = []
+    hook = network.layers[0].attention.register_forward_hook(lambda _, x, y: fed.append(len(x[0])))
+    drawn = generate_tokens(
+        network, *conditions(10), Recipe(guidance_scale=scale), Streams(range(10))
+    )
+    hook.remove()
+    assert drawn.row_evaluations == expected == sum(fed) / 10
+    assert drawn.network_calls == 36 == len(fed)
+
+
+def test_redraw_waits_then_replaces_the_lowest_changes_of_each_image() -> None:
+    generator = torch.Generator().manual_seed(0)
+    # image 0 changes less and less, image 1 more and more
+    pace = torch.linspace(3.0, 0.1, 40)
+    logits = (
+        torch.randn(40, 1, 12, generator=generator)
+        * torch.stack([pace, pace.flip(0)], 1)[..., None]
+    )
+    log_probs = logits.log_softmax(dim=-1)
+    redraw = Redraw(Differential(percent=50, rule="abs", carry="raw"))
+    changed = torch.stack([(redraw(p) != p).any(dim=-1) for p in log_probs])
+    assert not changed[:WARM_UP].any()
+    assert changed[WARM_UP:, 0].float().mean() > 0.7
+    assert changed[WARM_UP:, 1].float().mean() < 0.3
+    assert redraw.previous is not None
+    assert torch.equal(redraw.previous, log_probs[-1])
+
+
+def test_redraw_of_all_keeps_the_modified_distribution_when_told_to() -> None:
+    log_probs = torch.randn(20, 1, 12, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
+    redraw = Redraw(Differential(percent=100, rule="positive", carry="modified"))
+    results = [redraw(p) for p in log_probs]
+    assert all(
+        not torch.equal(r, p) for r, p in zip(results[WARM_UP:], log_probs[WARM_UP:], strict=True)
+    )
+    change = (log_probs[-1].exp() - results[-2].exp()).clamp_min(1e-6)
+    torch.testing.assert_close(results[-1].exp(), change / change.sum())
