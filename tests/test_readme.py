@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from bakeoff.platform.study import read_study
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
@@ -26,3 +28,10 @@ def test_every_link_leads_somewhere() -> None:
     targets = re.findall(r"\]\(([^)]+)\)", README)
     assert targets
     assert not [target for target in targets if not (ROOT / target).exists()]
+
+
+def test_the_example_is_a_valid_study() -> None:
+    (example,) = code_blocks("yaml")
+    study = read_study(example, source="README.md", folder=ROOT)
+    assert len(study.entries) == 6
+    assert [entry.name for entry in study.entries if entry.baseline] == ["tiny-meissonic/vanilla"]
