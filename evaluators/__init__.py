@@ -1,0 +1,1 @@
+"""Pixels and prompts to scores, and scores to conclusions."""

@@ -1,0 +1,190 @@
+"""Means, win rates and intervals in which the prompt is the unit.
+
+Several seeds of a prompt are one cluster: they share the prompt's difficulty, so counting them as
+independent would make every interval too narrow. `prompt_means` is the only place that groups, and
+all intervals start from it. Intervals hold 95 % unless told otherwise.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+CONFIDENCE = 0.95
+
+
+class Interval(NamedTuple):
+    """Lower and upper limit."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its interval; `interval` is None where too few prompts allow none."""
+
+    value: float
+    interval: Interval | None
+    prompts: int
+    samples: int
+
+    def contains(self, value: float) -> bool:
+        """Tell whether the interval leaves `value` possible; no interval excludes nothing."""
+        return self.interval is None or self.interval.low <= value <= self.interval.high
+
+
+@dataclass(frozen=True)
+class WinRate:
+    """How often one entry beats another on the same prompt and seed position.
+
+    `estimate` is None when no pair has both scores; `missing` counts pairs with one score only.
+    """
+
+    estimate: Estimate | None
+    wins: int
+    ties: int
+    losses: int
+    missing: int
+
+
+class PromptMeans(NamedTuple):
+    """One mean per distinct prompt [P], and the number of values behind each [P]."""
+
+    means: NDArray[np.float64]
+    counts: NDArray[np.int64]
+
+
+def prompt_means(prompts: Sequence[str], values: ArrayLike) -> PromptMeans:
+    """Return the mean value of each distinct prompt, prompts in sorted order.
+
+    Raises:
+        ValueError: prompts and values differ in number, or a value is not finite.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != (len(prompts),):
+        raise ValueError(f"values of shape {array.shape} do not match {len(prompts)} prompts")
+    if not np.isfinite(array).all():
+        raise ValueError("values must be finite; leave a missing score out instead")
+    if not len(array):
+        return PromptMeans(np.zeros(0), np.zeros(0, dtype=np.int64))
+    _, index = np.unique(np.asarray(prompts, dtype=str), return_inverse=True)
+    counts = np.bincount(index)
+    return PromptMeans(np.bincount(index, weights=array) / counts, counts)
+
+
+def wilson_interval(share: float, trials: int, confidence: float = CONFIDENCE) -> Interval:
+    """Return the score interval of a share of independent yes-or-no trials.
+
+    Source: Wilson (1927).
+    """
+    z = stats.norm.ppf((1 + confidence) / 2)
+    centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    spread = np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    half = z * spread / (1 + z**2 / trials)
+    return Interval(float(max(0.0, centre - half)), float(min(1.0, centre + half)))
+
+
+def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval | None:
+    """Return Student's interval for the mean of independent values [n]; None below two values."""
+    array = np.asarray(values, dtype=np.float64)
+    if len(array) < 2:
+        return None
+    quantile = stats.t.ppf((1 + confidence) / 2, len(array) - 1)
+    half = quantile * array.std(ddof=1) / np.sqrt(len(array))
+    return Interval(float(array.mean() - half), float(array.mean() + half))
+
+
+def mean_estimate(
+    prompts: Sequence[str], values: ArrayLike, confidence: float = CONFIDENCE
+) -> Estimate | None:
+    """Return the mean over prompts with its interval; None without any value.
+
+    Yes-or-no values get Wilson's interval on the number of prompts when each prompt has one
+    value, and also when all prompts agree exactly, where Student's would shrink to a point.
+    Everything else gets Student's interval on the prompt means, cut to [0, 1] for yes-or-no values.
+
+    Source: Miller (2024), "Adding error bars to evals", clustered standard errors.
+    """
+    means, counts = prompt_means(prompts, values)
+    if not len(means):
+        return None
+    value = float(means.mean())
+    binary = bool(np.isin(np.asarray(values, dtype=np.float64), (0.0, 1.0)).all())
+    if binary and (counts.max() == 1 or np.ptp(means) == 0):
+        interval: Interval | None = wilson_interval(value, len(means), confidence)
+    else:
+        interval = t_interval(means, confidence)
+        if binary and interval:
+            interval = Interval(max(0.0, interval.low), min(1.0, interval.high))
+    return Estimate(value, interval, len(means), int(counts.sum()))
+
+
+def win_values(
+    values: ArrayLike, opponent: ArrayLike, *, higher_is_better: bool = True
+) -> NDArray[np.float64]:
+    """Return 1 for a win, ½ for a tie and 0 for a loss of each pair [n]."""
+    difference = np.asarray(values, dtype=np.float64) - np.asarray(opponent, dtype=np.float64)
+    return 0.5 + 0.5 * np.sign(difference if higher_is_better else -difference)
+
+
+def win_rate(
+    prompts: Sequence[str],
+    values: ArrayLike,
+    opponent: ArrayLike,
+    *,
+    higher_is_better: bool = True,
+    confidence: float = CONFIDENCE,
+) -> WinRate:
+    """Return the paired win rate: the mean over prompts of win = 1, tie = ½, loss = 0.
+
+    Row i of `values` and `opponent` is one pair (same prompt, same seed position). A pair with NaN
+    on either side is left out on both and counted in `missing`.
+
+    The interval is Student's on the prompts' win values after adding one won and one lost prompt.
+    With one seed a prompt this is the adjusted Wald interval for paired proportions: ties narrow
+    it, as they should (Wilson's formula on half-wins ignores that their variance is below
+    p (1 - p), and covers 99.9 % at 90 % ties), and it keeps a width when all prompts tie or all
+    win, where the plain t interval shrinks to a point and covers far less than it says. Exact
+    coverage stays above 93 % from 6 prompts on (tests/evaluators/test_statistics.py).
+
+    Source: Bonett and Price (2012), adjusted Wald interval for paired binomial proportions, with
+    Student's quantile, carried over to prompt means.
+    """
+    left, right = (np.asarray(side, dtype=np.float64) for side in (values, opponent))
+    if not left.shape == right.shape == (len(prompts),):
+        raise ValueError(f"{len(prompts)} prompts, {left.shape} and {right.shape} values differ")
+    paired = ~(np.isnan(left) | np.isnan(right))
+    kept = [prompt for prompt, keep in zip(prompts, paired, strict=True) if keep]
+    won = win_values(left[paired], right[paired], higher_is_better=higher_is_better)
+    means, _ = prompt_means(kept, won)
+    estimate = None
+    if len(means):
+        interval = t_interval([*means, 0.0, 1.0], confidence)
+        assert interval is not None
+        interval = Interval(max(0.0, interval.low), min(1.0, interval.high))
+        estimate = Estimate(float(means.mean()), interval, len(means), len(won))
+    wins, ties, losses = (int((won == outcome).sum()) for outcome in (1.0, 0.5, 0.0))
+    return WinRate(estimate, wins, ties, losses, missing=int((~paired).sum()))
+
+
+def jackknife_interval(
+    value: float, without_prompt: ArrayLike, confidence: float = CONFIDENCE
+) -> Interval | None:
+    """Return the interval of a set's number from its values with one prompt left out each [P].
+
+    Resampling by leaving out, not by drawing with replacement: a prompt drawn twice would meet
+    itself in the pairs of an unbiased estimator and shift it.
+
+    Source: Tukey (1958); for U-statistics Arvesen (1969).
+    """
+    left_out = np.asarray(without_prompt, dtype=np.float64)
+    count = len(left_out)
+    if count < 2:
+        return None
+    error = np.sqrt((count - 1) / count * ((left_out - left_out.mean()) ** 2).sum())
+    half = float(stats.t.ppf((1 + confidence) / 2, count - 1) * error)
+    return Interval(value - half, value + half)
