@@ -1,0 +1,123 @@
+"""Benchmarks: named prompt sets with what each prompt expects to be seen."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.samplers.errors import InputError, unknown
+from bakeoff.samplers.tiny.grammar import sample, shapes_prompts
+from bakeoff.samplers.tiny.world import render
+
+OWN_PROMPTS = "prompts"  # the benchmark name of prompts that a study brings along
+REFERENCE_PICTURES = 512
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One prompt of a benchmark; the expectation has the form of GenEval's metadata."""
+
+    prompt_id: str
+    prompt: str
+    task: str
+    expectation: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A prompt set by its splits, the first being the default, and real pictures to compare with.
+
+    `pictures` gives uint8 [N, H, W, 3], the same at every call.
+    """
+
+    name: str
+    sentence: str
+    splits: Mapping[str, Callable[[], Sequence[Prompt]]]
+    has_expectations: bool
+    pictures: Callable[[], NDArray[np.uint8]] | None = None
+
+    def prompts(self, split: str | None = None) -> tuple[Prompt, ...]:
+        """Return the prompts of a split, in their fixed order.
+
+        Raises:
+            InputError: there is no such split.
+        """
+        chosen = next(iter(self.splits)) if split is None else split
+        if chosen not in self.splits:
+            raise unknown(f"split of benchmark {self.name!r}", chosen, self.splits)
+        return tuple(self.splits[chosen]())
+
+
+def own_prompts(texts: Iterable[str], source: str) -> tuple[Prompt, ...]:
+    """Return prompts of a study's own, each known by a hash of its text.
+
+    Raises:
+        InputError: there is none, one is blank, or one comes twice.
+    """
+    prompts = [text.strip() for text in texts]
+    if not prompts:
+        raise InputError(f"{source} is empty: give at least one prompt")
+    if "" in prompts:
+        raise InputError(f"{source}[{prompts.index('')}] is blank: give a prompt")
+    repeated = [text for text, count in Counter(prompts).items() if count > 1]
+    if repeated:
+        raise InputError(f"{source} holds {repeated[0]!r} twice: name each prompt once")
+    return tuple(
+        Prompt(sha256(text.encode()).hexdigest()[:16], text, OWN_PROMPTS) for text in prompts
+    )
+
+
+def read_prompts(file: Path) -> tuple[Prompt, ...]:
+    """Return the prompts of a text file, one a line; blank lines are skipped.
+
+    Raises:
+        InputError: the file cannot be read, or as `own_prompts`.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise InputError(f"prompts file {file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"prompts file {file} is not UTF-8 text") from error
+    return own_prompts([line for line in lines if line.strip()], f"prompts file {file}")
+
+
+def first_of_each_task(prompts: Sequence[Prompt], limit: int | None) -> tuple[Prompt, ...]:
+    """Return the first `limit` prompts of every task, in the given order; None keeps all."""
+    if limit is None:
+        return tuple(prompts)
+    seen: Counter[str] = Counter()
+    kept = []
+    for prompt in prompts:
+        seen[prompt.task] += 1
+        if seen[prompt.task] <= limit:
+            kept.append(prompt)
+    return tuple(kept)
+
+
+def _shapes(split: Any) -> Callable[[], Sequence[Prompt]]:
+    return lambda: [
+        Prompt(p.prompt_id, p.prompt, p.task, p.expectation) for p in shapes_prompts(split)
+    ]
+
+
+def _shapes_pictures() -> NDArray[np.uint8]:
+    rng = np.random.default_rng(0)
+    return np.stack([render(sample(rng)[1]) for _ in range(REFERENCE_PICTURES)])
+
+
+BENCHMARKS = {
+    "shapes": Benchmark(
+        name="shapes",
+        sentence="Shape scenes of the embedded world in GenEval's six tasks; the held-out split "
+        "asks for combinations that no model was trained on.",
+        splits={"held_out": _shapes("held_out"), "train": _shapes("train")},
+        has_expectations=True,
+        pictures=_shapes_pictures,
+    ),
+}

@@ -1,0 +1,96 @@
+"""The metrics that a study may name, each wired to what it needs of the embedded world."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from bakeoff.evaluators.composition import Composition
+from bakeoff.evaluators.metric import Metric
+from bakeoff.platform.benchmarks import Benchmark
+from bakeoff.samplers.errors import InputError, unknown
+from bakeoff.samplers.tiny.detector import detect
+from bakeoff.samplers.tiny.grammar import holds
+
+TINY_CLIP = Path(str(files("bakeoff.samplers.tiny") / "weights" / "clip"))
+
+
+@dataclass(frozen=True)
+class MetricEntry:
+    """How a metric is made, and what a benchmark must bring for it; `build` takes a device."""
+
+    build: Callable[[str], Metric]
+    needs_expectations: bool = False
+    needs_pictures: bool = False
+
+
+def _composition(device: str) -> Metric:
+    return Composition(detect, holds)
+
+
+# The encoder is imported where it is needed: transformers takes seconds to load.
+def _clip_score(device: str) -> Metric:
+    from bakeoff.evaluators.clip_score import ClipScore
+
+    return ClipScore(TINY_CLIP, device=device)
+
+
+def _kid_tiny_clip(device: str) -> Metric:
+    from bakeoff.evaluators.clip_encoder import load_encoder
+    from bakeoff.evaluators.fidelity import KernelDistance
+
+    encoder = load_encoder(TINY_CLIP, device)
+    return KernelDistance(
+        encoder.images,
+        extractor="tiny_clip",
+        version=f"1-{encoder.weights_hash[:12]}",
+        preprocessing=encoder.preprocessing,
+    )
+
+
+METRICS: Mapping[str, MetricEntry] = {
+    "composition": MetricEntry(_composition, needs_expectations=True),
+    "clip_score": MetricEntry(_clip_score),
+    "kid_tiny_clip": MetricEntry(_kid_tiny_clip, needs_pictures=True),
+}
+
+
+def build_metric(name: str, device: str = "cpu") -> Metric:
+    """Return a metric ready to score; its networks are loaded at first use.
+
+    Raises:
+        InputError: the name is unknown, or the metric's weights are missing.
+    """
+    if name not in METRICS:
+        raise unknown("metric", name, METRICS)
+    try:
+        return METRICS[name].build(device)
+    except ValueError as error:
+        raise InputError(f"metric {name!r} cannot be built: {error}") from error
+
+
+def check_metrics(names: Sequence[str], benchmark: str, entry: Benchmark | None) -> None:
+    """Check that a benchmark brings what metrics need; None stands for prompts alone.
+
+    Raises:
+        InputError: a name is unknown or comes twice, or the benchmark lacks something.
+    """
+    for place, name in enumerate(names):
+        if name not in METRICS:
+            raise unknown(f"metrics[{place}]", name, METRICS)
+        if name in names[:place]:
+            raise InputError(f"metrics[{place}] {name!r} is named twice: name each metric once")
+        if missing := _lacks(METRICS[name], entry):
+            able = [other for other in METRICS if not _lacks(METRICS[other], entry)]
+            raise InputError(
+                f"metrics[{place}] {name!r} needs {missing}, which benchmark {benchmark!r} has "
+                f"not; it can take {', '.join(able)}"
+            )
+
+
+def _lacks(metric: MetricEntry, benchmark: Benchmark | None) -> str | None:
+    if metric.needs_expectations and not (benchmark and benchmark.has_expectations):
+        return "expectations"
+    if metric.needs_pictures and not (benchmark and benchmark.pictures):
+        return "reference pictures"
+    return None

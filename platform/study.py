@@ -1,0 +1,202 @@
+"""A study: models × recipes on prompts and seeds, judged by metrics, with all of it checked."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from bakeoff.platform.benchmarks import (
+    BENCHMARKS,
+    OWN_PROMPTS,
+    Benchmark,
+    Prompt,
+    first_of_each_task,
+    own_prompts,
+    read_prompts,
+)
+from bakeoff.platform.metrics import check_metrics
+from bakeoff.platform.study_file import ModelPart, StudyPart, parse_study, read_text
+from bakeoff.samplers.catalog import MODELS, find_model
+from bakeoff.samplers.errors import InputError, unknown
+from bakeoff.samplers.recipe import Recipe
+
+SHIPPED = Path(str(files("bakeoff.platform") / "studies"))
+DEFAULT_RECIPE = "default"  # in `like`: the recipe that the catalogue gives a model
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model of a study: its name there, and what `load_sampler` finds it by."""
+
+    name: str
+    location: str  # catalogue name or absolute folder
+    family: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One competitor: a model under a recipe, with its own seeds."""
+
+    name: str  # model/recipe
+    model: Model
+    recipe: Recipe
+    seeds: tuple[int, ...]
+    baseline: bool = False
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that a run needs to know; made by `load_study`, all names resolved."""
+
+    name: str
+    text: str  # the YAML
+    benchmark: str
+    prompts: tuple[Prompt, ...]
+    entries: tuple[Entry, ...]
+    metrics: tuple[str, ...]
+
+
+def shipped_studies() -> list[str]:
+    """Return the names of the studies that come with Bakeoff."""
+    return sorted(file.stem for file in SHIPPED.glob("*.yaml"))
+
+
+def load_study(name_or_path: str, *, limit: int | None = None) -> Study:
+    """Return a shipped study by its name, or the study of a file; `limit` overrides the file's.
+
+    Raises:
+        InputError: the study is not there, or anything in it is wrong.
+    """
+    if name_or_path in shipped_studies():
+        file = SHIPPED / f"{name_or_path}.yaml"
+    else:
+        file = Path(name_or_path)
+        if not file.exists():
+            if file.suffix or file.parent != Path():
+                raise InputError(f"study {name_or_path!r} does not exist")
+            raise unknown("study", name_or_path, shipped_studies())
+    return read_study(read_text(file), source=file.name, folder=file.parent, limit=limit)
+
+
+def read_study(text: str, *, source: str, folder: Path, limit: int | None = None) -> Study:
+    """Return the study that a YAML text spells; paths in it start at `folder`.
+
+    Raises:
+        InputError: anything in it is wrong; the sentence begins with `source`.
+    """
+    part = parse_study(text, source)
+    try:
+        return _resolve(part, text, folder, limit)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
+
+
+def _resolve(part: StudyPart, text: str, folder: Path, limit: int | None) -> Study:
+    benchmark, prompts = _prompts(part, folder, limit)
+    name = benchmark.name if benchmark else OWN_PROMPTS
+    check_metrics(part.metrics, name, benchmark)
+    entries = _with_baseline(_entries(part, folder), part.baseline)
+    _refuse_shared_samples(entries)
+    return Study(part.name, text, name, prompts, entries, tuple(part.metrics))
+
+
+def _prompts(
+    part: StudyPart, folder: Path, limit: int | None
+) -> tuple[Benchmark | None, tuple[Prompt, ...]]:
+    if (part.benchmark is None) == (part.prompts is None):
+        raise InputError("give either benchmark or prompts, and not both")
+    if part.benchmark is not None:
+        if part.benchmark.name not in BENCHMARKS:
+            raise unknown("benchmark", part.benchmark.name, BENCHMARKS)
+        benchmark = BENCHMARKS[part.benchmark.name]
+        every = benchmark.prompts(part.benchmark.split)
+        return benchmark, first_of_each_task(every, limit or part.benchmark.limit)
+    if isinstance(part.prompts, str):
+        return None, first_of_each_task(read_prompts(folder / part.prompts), limit)
+    if not isinstance(part.prompts, list) or not all(isinstance(p, str) for p in part.prompts):
+        raise InputError(f"prompts must be a list of texts or a file's path, got {part.prompts!r}")
+    return None, first_of_each_task(own_prompts(part.prompts, "prompts"), limit)
+
+
+def _entries(part: StudyPart, folder: Path) -> Iterator[Entry]:
+    names: list[str] = []
+    for place, model_part in enumerate(part.models):
+        where = f"models[{place}]"
+        model, default = _model(model_part, folder, where)
+        if model.name in names:
+            raise InputError(f"{where} {model.name!r} is named twice: join the recipes or set name")
+        names.append(model.name)
+        recipes: dict[str, Recipe] = {}
+        if default:
+            recipes[DEFAULT_RECIPE] = default
+        for name, given in model_part.recipes.items():
+            try:
+                recipe, offset = _recipe(given, recipes)
+                recipe.check_family(model.family)
+            except InputError as error:
+                raise InputError(f"{where}.recipes.{name}: {error}") from None
+            recipes[name] = recipe
+            seeds = tuple(seed + offset for seed in part.seeds)
+            if len(set(seeds)) < len(seeds):
+                raise InputError(f"seeds {part.seeds} name a seed twice: name each seed once")
+            yield Entry(f"{model.name}/{name}", model, recipe, seeds)
+
+
+def _model(part: ModelPart, folder: Path, where: str) -> tuple[Model, Recipe | None]:
+    """Return a model and the recipe that it comes with."""
+    if (part.model is None) == (part.path is None):
+        raise InputError(f"{where} needs either model or path, and not both")
+    if part.model is not None:
+        if part.model not in MODELS:
+            raise unknown(f"{where}.model", part.model, MODELS)
+        entry = MODELS[part.model]
+        return Model(part.name or part.model, part.model, entry.family), entry.recipe
+    path = (folder / str(part.path)).resolve()
+    try:
+        found = find_model(path)
+    except InputError as error:
+        raise InputError(f"{where}.path: {error}") from None
+    return Model(part.name or path.name, str(path), found.family), found.recipe
+
+
+def _recipe(given: object, above: Mapping[str, Recipe]) -> tuple[Recipe, int]:
+    """Return a recipe and the offset of its seeds."""
+    if given is None:
+        given = {"like": DEFAULT_RECIPE}
+    if isinstance(given, str):
+        return Recipe.from_text(given), 0
+    if not isinstance(given, dict):
+        raise InputError(f"recipe must be a text or a mapping of choices, got {given!r}")
+    choices: dict[str, Any] = dict(given)
+    like, offset = choices.pop("like", None), choices.pop("seed_offset", 0)
+    if type(offset) is not int or not 0 <= offset < 2**62:
+        raise InputError(f"seed_offset must be a whole number from 0, got {offset!r}")
+    if like is None:
+        return Recipe.from_dict(choices), offset
+    if like not in above:
+        raise unknown("like", str(like), above)
+    return Recipe.from_dict(above[like].to_dict() | choices), offset
+
+
+def _with_baseline(entries: Iterator[Entry], baseline: str | None) -> tuple[Entry, ...]:
+    """Mark the entry that the others are compared with: the one named, or the first."""
+    found = list(entries)
+    names = [entry.name for entry in found]
+    if baseline is not None and baseline not in names:
+        raise unknown("baseline", baseline, names)
+    place = 0 if baseline is None else names.index(baseline)
+    found[place] = replace(found[place], baseline=True)
+    return tuple(found)
+
+
+def _refuse_shared_samples(entries: tuple[Entry, ...]) -> None:
+    """Refuse entries that would hold the same images, and so could only tie."""
+    for place, entry in enumerate(entries):
+        for other in entries[:place]:
+            same = entry.model == other.model and entry.recipe.recipe_id == other.recipe.recipe_id
+            if same and set(entry.seeds) & set(other.seeds):
+                raise InputError(
+                    f"{entry.name} has the recipe and seeds of {other.name}: change its recipe, or "
+                    "give it a seed_offset as a control"
+                )

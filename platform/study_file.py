@@ -1,0 +1,139 @@
+"""The study file as it is written: YAML, its keys checked, nothing looked up yet."""
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from yaml.constructor import ConstructorError
+from yaml.nodes import MappingNode
+
+from bakeoff.samplers.errors import InputError, unknown
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
+Seed = Annotated[int, Field(ge=0, lt=2**62)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class BenchmarkPart(_Part):
+    """Which prompts of a benchmark to take; the first `limit` of each task, or all."""
+
+    name: str
+    split: str | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
+
+
+class ModelPart(_Part):
+    """A model of the catalogue or a checkpoint folder, and its recipes by name.
+
+    A recipe is a text, a mapping (`like` names the recipe it starts from, `seed_offset` shifts its
+    seeds), or nothing for the model's default.
+    """
+
+    model: str | None = None
+    path: str | None = None
+    name: Name | None = None
+    recipes: Annotated[dict[Name, Any], Field(min_length=1)]
+
+
+class StudyPart(_Part):
+    """A whole study file."""
+
+    name: Name
+    benchmark: BenchmarkPart | None = None
+    prompts: Any = None  # a list of texts or the path of a text file
+    seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
+    metrics: list[str]
+    baseline: str | None = None
+    models: Annotated[list[ModelPart], Field(min_length=1)]
+
+    @field_validator("benchmark", mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+def parse_study(text: str, source: str) -> StudyPart:
+    """Return the study that a YAML text spells; `source` names it in errors.
+
+    Raises:
+        InputError: it is not YAML, a key is unknown or missing, or a value has the wrong form.
+    """
+    content = _read_yaml(text, source)
+    if not isinstance(content, dict):
+        found = "nothing" if content is None else repr(content)[:40]
+        raise InputError(f"{source}: must be a mapping of keys such as name and models, got {found}")
+    try:
+        return StudyPart.model_validate(content)
+    except ValidationError as error:
+        raise _sentence(error, source) from None
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """The safe loader, refusing a key that comes twice where YAML would keep the last."""
+
+    def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for place, key in enumerate(keys):
+            if key in keys[:place]:
+                mark = node.value[place][0].start_mark
+                raise ConstructorError(None, None, f"the name {key!r} comes twice", mark)
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(text: str, source: str) -> Any:
+    try:
+        loader = _UniqueKeyLoader(text)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f"line {mark.line + 1}: " if mark else ""
+        raise InputError(f"{source}: {line}{error.problem or 'is not YAML'}") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise InputError(f"{source}: is not YAML ({str(error).splitlines()[0]})") from error
+
+
+_OWNERS: dict[str, type[_Part]] = {"benchmark": BenchmarkPart, "models": ModelPart}
+
+
+def _sentence(error: ValidationError, source: str) -> InputError:
+    """Return the first of pydantic's errors as one sentence."""
+    first = error.errors()[0]
+    path, value, kind = first["loc"], first["input"], first["type"]
+    where = f"{source}: {_spelled(path)}"
+    if kind == "extra_forbidden":
+        owner = StudyPart if len(path) == 1 else _OWNERS[str(path[0])]
+        above = f"{_spelled(path[:-1])} " if path[:-1] else ""
+        return unknown(f"{source}: {above}key", str(path[-1]), owner.model_fields)
+    if kind == "missing":
+        return InputError(f"{where} is missing")
+    if kind == "string_pattern_mismatch":
+        return InputError(f"{where} {value!r} must be letters, digits, '.', '_' and '-' only")
+    message = first["msg"].replace("Input should", "must")
+    return InputError(f"{where} {message[0].lower()}{message[1:]}, got {value!r}")
+
+
+def _spelled(path: tuple[int | str, ...]) -> str:
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return text.removeprefix(".").removesuffix(".[key]")
+
+
+def read_text(file: Path) -> str:
+    """Return the text of a study file.
+
+    Raises:
+        InputError: it cannot be read or is not UTF-8.
+    """
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"study {file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"study {file} is not UTF-8 text") from error
