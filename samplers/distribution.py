@@ -63,6 +63,22 @@ def lowest(values: Tensor, count: Tensor | int) -> Tensor:
     return ranks < limit
 
 
+def redraw(
+    current: Tensor, previous: Tensor, percent: float, rule: str, pool: Tensor | None = None
+) -> Tensor:
+    """Differential sampling within one step on log-probabilities [B, K, C].
+
+    The `percent` of the positions whose distribution diverged least from the previous one get their
+    normalized change instead (see `difference`); `pool` [B, K] limits it to the positions marked.
+    Source: paper Sec. 3, differential sampling.
+    """
+    distance = divergence(current, previous)  # [B, K]
+    pool = torch.ones_like(distance, dtype=torch.bool) if pool is None else pool
+    count = (pool.sum(dim=-1).double() * percent / 100).long()
+    selected = lowest(distance.masked_fill(~pool, torch.inf), count) & pool
+    return torch.where(selected.unsqueeze(-1), difference(current, previous, rule), current)
+
+
 def truncate(log_probs: Tensor, top_k: int | None, top_p: float) -> Tensor:
     """Keep the top-k codes, then the smallest set that holds mass top-p; renormalize [..., C].
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Annotated, Any, ClassVar, Literal, Self
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
 from bakeoff.samplers.errors import InputError, unknown
 from bakeoff.samplers.recipe_text import (
     call,
@@ -19,7 +21,6 @@ from bakeoff.samplers.recipe_text import (
     parse_pair,
     quote,
 )
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 SCALAR_END = 0.01  # where a masking temperature given as one number ends, as officially
 Positive = Annotated[float, Field(gt=0)]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+
+from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.recipe import Recipe
 
 
@@ -38,3 +40,16 @@ class Sampler(Protocol):
             InputError: the recipe does not suit the family, or prompts and seeds differ in number.
         """
         ...
+
+
+def check_batch(prompts: Sequence[str], seeds: Sequence[int]) -> None:
+    """Check that there is one seed for each prompt, and at least one of both.
+
+    Raises:
+        InputError: there is not.
+    """
+    if not prompts or len(prompts) != len(seeds):
+        raise InputError(
+            f"prompts and seeds must be equally many and at least one, "
+            f"got {len(prompts)} prompts and {len(seeds)} seeds"
+        )

@@ -1,0 +1,166 @@
+"""Meissonic and its relatives: a checkpoint folder and a recipe to pixels."""
+
+import time
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from bakeoff.samplers.distribution import guide
+from bakeoff.samplers.errors import InputError
+from bakeoff.samplers.exactness import keep_bits
+from bakeoff.samplers.masked import Predict, StepRecord, sample_masked
+from bakeoff.samplers.networks.checkpoint import hash_files, load_config, load_state, load_weights
+from bakeoff.samplers.networks.clip_text import ClipTextEncoder
+from bakeoff.samplers.networks.meissonic import Condition, MeissonicConfig, MeissonicTransformer
+from bakeoff.samplers.networks.vq import VQConfig, VQModel, to_uint8
+from bakeoff.samplers.recipe import Recipe
+from bakeoff.samplers.sampler import Generation, check_batch
+from bakeoff.samplers.streams import Streams
+
+AESTHETIC_SCORE = 6.0
+RELEASED_SIDES = {True: 1024, False: 512}  # pixels of the releases with and without compression
+
+
+class MeissonicSampler:
+    """A Meissonic checkpoint that is loaded and ready."""
+
+    family = "masked"
+
+    def __init__(
+        self,
+        transformer: MeissonicTransformer,
+        tokenizer: VQModel,
+        text_encoder: ClipTextEncoder,
+        *,
+        name: str,
+        weights_hash: str,
+        resolution: tuple[int, int],
+    ) -> None:
+        self.transformer, self.tokenizer, self.text_encoder = transformer, tokenizer, text_encoder
+        self.name, self.weights_hash = name, weights_hash
+        self.height, self.width = resolution
+        factor = tokenizer.config.factor
+        self.grid = (self.height // factor, self.width // factor)
+        self.device = next(transformer.parameters()).device
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: str | Path,
+        *,
+        name: str | None = None,
+        resolution: tuple[int, int] | None = None,
+        device: torch.device | str = "cpu",
+    ) -> Self:
+        """Read a checkpoint in the official layout; `resolution` is (height, width) in pixels.
+
+        Without a resolution the transformer's `sample_size` tokens per side are taken, and without
+        that entry the size of the official release of its architecture.
+
+        Raises:
+            InputError: a file is missing or does not fit, or the resolution is no whole number of
+                tokens.
+        """
+        folder = Path(folder)
+        entries = load_config(folder / "transformer")
+        config = MeissonicConfig.from_dict(entries)
+        transformer = MeissonicTransformer(config)
+        load_state(transformer, load_weights(folder / "transformer"), source=folder / "transformer")
+        keep_bits(transformer)
+        tokenizer = VQModel(VQConfig.from_dict(load_config(folder / "vqvae")))
+        load_state(tokenizer, load_weights(folder / "vqvae"), source=folder / "vqvae")
+        text_encoder = ClipTextEncoder.from_folder(folder / "text_encoder", folder / "tokenizer")
+        text_encoder.model.to(device)
+        factor = tokenizer.config.factor
+        if resolution is None:
+            tokens = entries.get("sample_size")
+            side = tokens * factor if tokens else RELEASED_SIDES[config.downsample]
+            resolution = (side, side)
+        _check_resolution(resolution, factor * (2 if config.downsample else 1))
+        return cls(
+            transformer.eval().to(device),
+            tokenizer.eval().to(device),
+            text_encoder,
+            name=name or folder.name,
+            weights_hash=hash_files(folder),
+            resolution=resolution,
+        )
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        recipe: Recipe,
+        callback: Callable[[StepRecord], None] | None = None,
+    ) -> Generation:
+        """Make one image per (prompt, seed) pair; `callback` sees the tokens after every change.
+
+        Raises:
+            InputError: the recipe does not suit the family, or prompts and seeds differ in number.
+        """
+        recipe.check_family(self.family)
+        check_batch(prompts, seeds)
+        clock = [time.perf_counter()]
+        predict = self.predictor(prompts, recipe)
+        clock.append(time.perf_counter())
+        mask = self.transformer.config.mask_token_id
+        start = torch.full((len(prompts), *self.grid), mask, device=self.device)
+        sample = sample_masked(predict, start, mask, recipe, Streams(seeds, self.device), callback)
+        clock.append(time.perf_counter())
+        images = to_uint8(self.decode(sample.tokens))
+        clock.append(time.perf_counter())
+        seconds = dict(zip(("text", "network", "decode"), _differences(clock), strict=True))
+        return Generation(
+            images=images.cpu().numpy(),
+            tokens=sample.tokens.cpu().numpy(),
+            row_evaluations=sample.row_evaluations,
+            network_calls=sample.network_calls,
+            seconds=seconds,
+        )
+
+    def predictor(self, prompts: Sequence[str], recipe: Recipe) -> Predict:
+        """Return the guided network for a batch of prompts; what can be computed once, is."""
+        distinct = dict.fromkeys([*prompts, recipe.negative_prompt])
+        embedded = {text: self.condition(text) for text in distinct}
+        conditional = Condition.cat([embedded[prompt] for prompt in prompts])
+        unconditional = Condition.cat([embedded[recipe.negative_prompt]] * len(prompts))
+        both = Condition.cat([unconditional, conditional])
+
+        def predict(tokens: Tensor, timestep: int, scale: float) -> Tensor:
+            time = torch.tensor([timestep], device=self.device)
+            if scale == 0.0:
+                return self.transformer(tokens, unconditional, time)
+            if scale == 1.0:
+                return self.transformer(tokens, conditional, time)
+            hidden = self.transformer.hidden(torch.cat([tokens, tokens]), both, time)
+            # The head is linear without bias: guiding before it gives the same and halves its work.
+            return self.transformer.head(guide(*hidden.chunk(2), scale))
+
+        return predict
+
+    def condition(self, prompt: str) -> Condition:
+        """Return what the network is told of one prompt, alone so that no neighbour counts."""
+        states, pooled = self.text_encoder.encode([prompt])
+        micro = torch.tensor([[self.width, self.height, 0.0, 0.0, AESTHETIC_SCORE]])
+        return self.transformer.embed_condition(states, pooled, micro.to(self.device))
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Return images [B, 3, H, W] of tokens [B, h, w], one by one so that no neighbour counts."""
+        return torch.cat([self.tokenizer.decode(image) for image in tokens.split(1)])
+
+
+def _check_resolution(resolution: tuple[int, int], unit: int) -> None:
+    if any(side < unit or side % unit for side in resolution):
+        height, width = resolution
+        raise InputError(
+            f"resolution {height}x{width} must be positive multiples of {unit} pixels for this model"
+        )
+
+
+def _differences(clock: Sequence[float]) -> list[float]:
+    return [after - before for before, after in pairwise(clock)]

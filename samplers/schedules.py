@@ -1,0 +1,67 @@
+"""Curves over time: the mask ratio, the masking temperature and the noise deviation.
+
+Time t runs from 0 (all masked) to 1 (all known).
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from bakeoff.samplers.recipe import Noise, Schedule
+
+MASK_RATIOS: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "cosine": lambda t, p: torch.cos(t * math.pi / 2),
+    "linear": lambda t, p: 1 - t,
+    "pow_one_minus_t": lambda t, p: (1 - t) ** p,
+    "one_minus_t_pow": lambda t, p: 1 - t**p,
+}
+
+DEVIATIONS: dict[str, Callable[[float], float]] = {
+    "abs_cos": lambda t: abs(math.cos(math.pi * t)),
+    "half_abs_cos": lambda t: abs(math.cos(math.pi * t)) / 2,
+    "half_then_full": lambda t: abs(math.cos(math.pi * t)) / (2 if t < 0.5 else 1),
+    "full_then_half": lambda t: abs(math.cos(math.pi * t)) / (1 if t < 0.5 else 2),
+}
+
+
+def mask_ratio(schedule: Schedule, t: Tensor) -> Tensor:
+    """Return the share of tokens still masked at times t, in t's dtype, within [0, 1].
+
+    Source: paper Sec. 3, noise schedules.
+    """
+    return MASK_RATIOS[schedule.name](t, schedule.p or 1.0).clamp(0, 1)
+
+
+def raw_counts(schedule: Schedule, steps: int, tokens: int) -> Tensor:
+    """Return floor(K sigma(i/N)) for i = 1..N, int64 [N], before any limit.
+
+    In float32 as officially: where the product should be whole, it may fall one below.
+    """
+    t = torch.arange(1, steps + 1, dtype=torch.float32) / steps
+    return (tokens * mask_ratio(schedule, t)).floor().long()
+
+
+def masked_after(raw: int, unknown: Tensor, last: bool) -> Tensor:
+    """Return how many tokens stay masked after a step, [B], of `unknown` [B] before it.
+
+    At least one token is revealed and one stays masked, until the last step reveals all.
+    """
+    if last:
+        return torch.zeros_like(unknown)
+    return torch.minimum((unknown - 1).clamp(max=raw).clamp(min=1), unknown)
+
+
+def masking_temperatures(start: float, end: float, steps: int) -> Tensor:
+    """Return the temperature of the masking noise at every step, float32 [N], linear in time."""
+    return torch.linspace(start, end, steps)
+
+
+def noise_deviation(noise: Noise, step: int, steps: int) -> float:
+    """Return the standard deviation of noise regularization at a step, amplitude x curve(t).
+
+    t = i / (N - 1), so the first step stands at 0 and the last at 1; a single step stands at 0.
+    Source: paper Sec. 3, noise regularization; `abs_cos` is its best curve.
+    """
+    return noise.amplitude * DEVIATIONS[noise.curve](step / max(steps - 1, 1))
