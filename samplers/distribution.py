@@ -13,14 +13,14 @@ POSITIVE_FLOOR = 1e-6  # the released code's least difference
 
 
 def guide(unconditional: Tensor, conditional: Tensor, scale: float) -> Tensor:
-    """Classifier-free guidance u + s (c - u) on logits [..., C]. Source: paper Sec. 3."""
+    """Classifier-free guidance u + s (c - u) on logits, or on what a linear head makes them from."""
     return unconditional + scale * (conditional - unconditional)
 
 
 def regularize(logits: Tensor, normal: Tensor, deviation: float) -> Tensor:
     """Noise regularization: add N(0, deviation^2) to logits [..., C]; `normal` is N(0, 1).
 
-    Source: paper Sec. 3, noise regularization.
+    Source: paper Sec. 3.3.
     """
     return logits + deviation * normal
 
@@ -46,7 +46,7 @@ def difference(current: Tensor, previous: Tensor, rule: str) -> Tensor:
 
     `abs` takes |p - q| (the paper's text), `positive` takes max(p - q, 1e-6) (the released code).
     Where nothing changed there is nothing to normalize, and `current` is kept.
-    Source: paper Sec. 3, differential sampling.
+    Source: paper Sec. 3.4.
     """
     change = current.exp() - previous.exp()
     mass = change.abs() if rule == "abs" else change.clamp_min(POSITIVE_FLOOR)
@@ -70,7 +70,7 @@ def redraw(
 
     The `percent` of the positions whose distribution diverged least from the previous one get their
     normalized change instead (see `difference`); `pool` [B, K] limits it to the positions marked.
-    Source: paper Sec. 3, differential sampling.
+    Source: paper Sec. 3.4.
     """
     distance = divergence(current, previous)  # [B, K]
     pool = torch.ones_like(distance, dtype=torch.bool) if pool is None else pool

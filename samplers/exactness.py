@@ -1,8 +1,8 @@
 """Keeping an image's bits the same whatever batch it is made in.
 
-Matrix kernels choose their order of summation by the number of rows. With many rows per image, as in
-the token stream, every batch falls into the same choice; a layer that sees one row per image does
-not, and its last bits depend on the batch.
+Matrix kernels choose their order of summation by the number of rows. With many rows per image, as
+in the token stream, every batch falls into the same choice; a layer that sees one row per image
+does not, and its last bits depend on the batch.
 """
 
 import torch
@@ -15,7 +15,7 @@ ROWS = 16  # enough for the kernels to treat every row alike, with one thread or
 
 
 class FixedRows(nn.Module):
-    """A linear layer that takes its rows [B, D] in blocks of one size, so that each keeps its bits."""
+    """A linear layer that takes its rows [B, D] in blocks of one size, so that rows keep bits."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
@@ -45,4 +45,4 @@ def keep_bits(transformer: nn.Module) -> None:
         if isinstance(module, Modulation):
             module.linear = FixedRows(module.linear)  # type: ignore[assignment]
         elif isinstance(module, Resample):
-            module.conv = OneByOne(module.conv)
+            module.conv = OneByOne(module.conv)  # type: ignore[assignment]

@@ -229,7 +229,7 @@ def backtrack(
     """Mask known tokens of `after` [B, H, W] until about as many are unknown as `before` the step.
 
     The released code returns to one less. Counts are per image, so that images do not mix.
-    Source: paper Sec. 3, masked Z-sampling; Meissonic `inverse_scheduler.py`.
+    Source: paper Sec. 3.2; Meissonic `inverse_scheduler.py`.
     """
     unknown = (after == mask_token_id).flatten(1)
     count = (before == mask_token_id).flatten(1).sum(dim=1) - unknown.sum(dim=1)

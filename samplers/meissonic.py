@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bakeoff.samplers.distribution import guide
 from bakeoff.samplers.errors import InputError
@@ -74,7 +74,7 @@ class MeissonicSampler:
         tokenizer = VQModel(VQConfig.from_dict(load_config(folder / "vqvae")))
         load_state(tokenizer, load_weights(folder / "vqvae"), source=folder / "vqvae")
         text_encoder = ClipTextEncoder.from_folder(folder / "text_encoder", folder / "tokenizer")
-        text_encoder.model.to(device)
+        nn.Module.to(text_encoder.model, device)
         factor = tokenizer.config.factor
         if resolution is None:
             tokens = entries.get("sample_size")
@@ -138,8 +138,9 @@ class MeissonicSampler:
             if scale == 1.0:
                 return self.transformer(tokens, conditional, time)
             hidden = self.transformer.hidden(torch.cat([tokens, tokens]), both, time)
+            without, given = hidden.chunk(2)
             # The head is linear without bias: guiding before it gives the same and halves its work.
-            return self.transformer.head(guide(*hidden.chunk(2), scale))
+            return self.transformer.head(guide(without, given, scale))
 
         return predict
 
@@ -150,7 +151,7 @@ class MeissonicSampler:
         return self.transformer.embed_condition(states, pooled, micro.to(self.device))
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """Return images [B, 3, H, W] of tokens [B, h, w], one by one so that no neighbour counts."""
+        """Return images [B, 3, H, W] of tokens [B, h, w], one by one: no neighbour counts."""
         return torch.cat([self.tokenizer.decode(image) for image in tokens.split(1)])
 
 
@@ -158,7 +159,7 @@ def _check_resolution(resolution: tuple[int, int], unit: int) -> None:
     if any(side < unit or side % unit for side in resolution):
         height, width = resolution
         raise InputError(
-            f"resolution {height}x{width} must be positive multiples of {unit} pixels for this model"
+            f"resolution {height}x{width} must be whole multiples of {unit} pixels for this model"
         )
 
 

@@ -7,115 +7,25 @@ always holds every parameter in full, and two texts that mean the same have the 
 
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from bakeoff.samplers.errors import InputError, unknown
-from bakeoff.samplers.recipe_text import (
-    call,
-    number,
-    pair,
-    parse_call,
-    parse_line,
-    parse_pair,
-    quote,
+from bakeoff.samplers.choices import (
+    MASKED_ONLY,
+    Differential,
+    Noise,
+    Parameters,
+    Schedule,
+    Zigzag,
 )
+from bakeoff.samplers.errors import InputError, unknown
+from bakeoff.samplers.recipe_text import number, pair, parse_line, parse_pair, quote
 
-SCALAR_END = 0.01  # where a masking temperature given as one number ends, as officially
-Positive = Annotated[float, Field(gt=0)]
+__all__ = ["MASKED_ONLY", "Differential", "Noise", "Recipe", "Schedule", "Zigzag"]
+
 NotNegative = Annotated[float, Field(ge=0)]
-
-
-class _Spec(BaseModel):
-    """A choice with parameters; its first field is the head of its text form `head(arguments)`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-    ARGUMENT: ClassVar[str | None] = None  # the parameter that is always printed, without its name
-    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "official": {}}
-
-    @classmethod
-    def read(cls, value: object, preset: str) -> dict[str, Any]:
-        """Return the parameters of a number, a text or a mapping, filled up from the preset."""
-        given = value if isinstance(value, Mapping) else parse_call(value, list(cls.model_fields))
-        return {**cls.PRESETS[preset], **given}
-
-    def text(self, preset: str) -> str:
-        """Return `head(arguments)` without the arguments that the preset implies."""
-        head, *rest = type(self).model_fields
-        defaults = {name: type(self).model_fields[name].default for name in rest}
-        defaults |= self.PRESETS[preset]
-        arguments = []
-        for name in rest:
-            value = getattr(self, name)
-            if name == self.ARGUMENT and value is not None:
-                arguments.append(number(value))
-            elif value != defaults[name]:
-                shown = value if isinstance(value, str) else number(value)
-                arguments.append(f"{name}={shown}")
-        return call(getattr(self, head), arguments)
-
-
-class Schedule(_Spec):
-    """Mask ratio over time: how many tokens stay masked after each step."""
-
-    ARGUMENT = "p"
-    name: Literal["cosine", "linear", "pow_one_minus_t", "one_minus_t_pow"]
-    p: Positive | None = None
-
-    @model_validator(mode="after")
-    def _power(self) -> Self:
-        powered = self.name in ("pow_one_minus_t", "one_minus_t_pow")
-        if powered and self.p is None:
-            raise ValueError(f"recipe schedule {self.name!r} needs its power, as {self.name}(0.6)")
-        if not powered and self.p is not None:
-            raise ValueError(f"recipe schedule {self.name!r} takes no power, got {number(self.p)}")
-        return self
-
-
-class Noise(_Spec):
-    """Noise regularization: normal noise on the guided logits, its deviation a curve of time."""
-
-    ARGUMENT = "amplitude"
-    PRESETS = {"paper": {"amplitude": 1.0}, "official": {"amplitude": 2.0}}
-    curve: Literal["abs_cos", "half_abs_cos", "half_then_full", "full_then_half"]
-    amplitude: Positive
-
-
-class Differential(_Spec):
-    """Differential sampling: redraw the tokens whose distribution changed least."""
-
-    PRESETS = {
-        "paper": {"rule": "abs", "carry": "raw"},
-        "official": {"rule": "positive", "carry": "modified"},
-    }
-    percent: Annotated[float, Field(gt=0, le=100)]
-    rule: Literal["abs", "positive"]
-    carry: Literal["raw", "modified"]
-    pool: Literal["all", "masked"] = "all"
-
-
-class Zigzag(_Spec):
-    """Z-sampling: mask tokens again after a step, and take the step a second time.
-
-    `guidance` is the scale of the inversion's prediction; `first` limits it to the first k steps.
-    """
-
-    PRESETS = {"paper": {"rule": "low_token_prob"}, "official": {"rule": "high_max_prob"}}
-    rule: Literal["low_token_prob", "high_max_prob", "random", "recover"]
-    guidance: float = 0.0
-    first: Annotated[int, Field(ge=1)] | None = None
-
-    @classmethod
-    def read(cls, value: object, preset: str) -> dict[str, Any]:
-        """As for every choice; the rule `masked` is the preset's reading of masked Z-sampling."""
-        given = super().read(value, preset)
-        return {**given, **cls.PRESETS[preset]} if given["rule"] == "masked" else given
-
-    @property
-    def inverts(self) -> bool:
-        """Whether the rule needs a prediction of its own to choose the tokens."""
-        return self.rule in ("low_token_prob", "high_max_prob")
+SCALAR_END = 0.01  # where a masking temperature given as one number ends, as officially
 
 
 class Recipe(BaseModel):
@@ -205,7 +115,7 @@ class Recipe(BaseModel):
 
     def _text(self, name: str) -> str:
         value = getattr(self, name)
-        if isinstance(value, _Spec):
+        if isinstance(value, Parameters):
             return value.text(self.preset)
         if isinstance(value, tuple):
             return pair(*value)
@@ -239,14 +149,7 @@ class Recipe(BaseModel):
 
 
 FAMILIES = ("masked", "autoregressive")
-MASKED_ONLY = {
-    "steps": "they take one step for each token",
-    "masking_temperature": "they never mask a token again",
-    "schedule": "they reveal one token after another",
-    "zigzag": "they have no inversion, a drawn token stays",
-    "negative_prompt": "their unconditional input is learned",
-}
-_SPECS: dict[str, type[_Spec]] = {
+_SPECS: dict[str, type[Parameters]] = {
     "schedule": Schedule,
     "noise": Noise,
     "differential": Differential,
@@ -262,7 +165,7 @@ def _resolve(choices: dict[str, Any]) -> dict[str, Any]:
     resolved = dict(choices)
     for name, spec in _SPECS.items():
         value = choices.get(name)
-        if value is not None and not isinstance(value, _Spec):
+        if value is not None and not isinstance(value, Parameters):
             resolved[name] = spec.read(value, preset)
     masking = choices.get("masking_temperature")
     if isinstance(masking, str):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from bakeoff.samplers.recipe import Noise, Schedule
+from bakeoff.samplers.choices import Noise, Schedule
 
 MASK_RATIOS: dict[str, Callable[[Tensor, float], Tensor]] = {
     "cosine": lambda t, p: torch.cos(t * math.pi / 2),
@@ -29,7 +29,7 @@ DEVIATIONS: dict[str, Callable[[float], float]] = {
 def mask_ratio(schedule: Schedule, t: Tensor) -> Tensor:
     """Return the share of tokens still masked at times t, in t's dtype, within [0, 1].
 
-    Source: paper Sec. 3, noise schedules.
+    Source: paper Sec. 3.1.
     """
     return MASK_RATIOS[schedule.name](t, schedule.p or 1.0).clamp(0, 1)
 
@@ -62,6 +62,6 @@ def noise_deviation(noise: Noise, step: int, steps: int) -> float:
     """Return the standard deviation of noise regularization at a step, amplitude x curve(t).
 
     t = i / (N - 1), so the first step stands at 0 and the last at 1; a single step stands at 0.
-    Source: paper Sec. 3, noise regularization; `abs_cos` is its best curve.
+    Source: paper Sec. 3.3; `abs_cos` is its best curve.
     """
     return noise.amplitude * DEVIATIONS[noise.curve](step / max(steps - 1, 1))

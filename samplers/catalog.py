@@ -1,0 +1,107 @@
+"""The models that are known by name, and how a checkpoint folder becomes a sampler."""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from bakeoff.samplers.errors import InputError, unknown
+from bakeoff.samplers.recipe import Recipe
+from bakeoff.samplers.sampler import Sampler
+
+TINY_WEIGHTS = Path(str(files("bakeoff.samplers.tiny"))) / "weights"
+
+# Folders that tell a checkpoint's layout, and the family of the models that have it.
+LAYOUTS = {("transformer", "vqvae"): "masked", ("gpt", "vq"): "autoregressive"}
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A checkpoint folder and what is known of it; resolution is the side in pixels.
+
+    A folder that is not in the catalogue has no recipe of its own, and its configuration tells the
+    resolution.
+    """
+
+    name: str
+    family: str
+    folder: Path
+    recipe: Recipe | None = None
+    resolution: int | None = None
+    licence: str = "unknown"
+    description: str = ""
+
+
+_ENTRIES = (
+    ModelEntry(
+        name="tiny-meissonic",
+        family="masked",
+        folder=TINY_WEIGHTS / "tiny-meissonic",
+        recipe=Recipe.from_text("steps=16 guidance_scale=2"),
+        resolution=64,
+        licence="Apache-2.0",
+        description="Masked transformer of the Meissonic architecture for scenes of shapes",
+    ),
+    ModelEntry(
+        name="tiny-llamagen",
+        family="autoregressive",
+        folder=TINY_WEIGHTS / "tiny-llamagen",
+        recipe=Recipe.from_text("guidance_scale=2"),
+        resolution=64,
+        licence="Apache-2.0",
+        description="Autoregressive transformer of the LlamaGen architecture for the same scenes",
+    ),
+)
+MODELS = {entry.name: entry for entry in _ENTRIES}
+
+
+def find_model(name_or_path: str | Path) -> ModelEntry:
+    """Return the entry of a known name, or one for a checkpoint folder in an official layout.
+
+    Raises:
+        InputError: the name is unknown, or the folder has no known layout.
+    """
+    if name_or_path in MODELS:
+        return MODELS[str(name_or_path)]
+    path = Path(name_or_path).expanduser()
+    if not path.is_dir():
+        if isinstance(name_or_path, str) and len(path.parts) <= 1:
+            raise unknown("model", name_or_path, MODELS)
+        raise InputError(f"model folder {str(path)!r} does not exist")
+    for parts, family in LAYOUTS.items():
+        if all((path / part).is_dir() for part in parts):
+            return ModelEntry(path.resolve().name, family, path)
+    expected = " or ".join(" and ".join(f"{part}/" for part in parts) for parts in LAYOUTS)
+    raise InputError(f"model folder {str(path)!r} has no known layout: it must hold {expected}")
+
+
+def weights_hash(name_or_path: str | Path) -> str:
+    """Return the hash of a model's files without loading them; see `hash_files`.
+
+    Raises:
+        InputError: the model is unknown, or has no files.
+    """
+    from bakeoff.samplers.networks.checkpoint import hash_files
+
+    return hash_files(find_model(name_or_path).folder)
+
+
+def load_sampler(name_or_path: str | Path, device: str = "cpu") -> Sampler:
+    """Load a model by its name or its folder.
+
+    Raises:
+        InputError: the model is unknown, or its files are missing or do not fit.
+    """
+    # Here, because listing models should not wait for torch and transformers.
+    from bakeoff.samplers.llamagen import LlamaGenSampler
+    from bakeoff.samplers.meissonic import MeissonicSampler
+
+    entry = find_model(name_or_path)
+    if entry.family == "autoregressive":
+        return LlamaGenSampler.from_folder(entry.folder, name=entry.name, device=device)
+    side = entry.resolution
+    return MeissonicSampler.from_folder(
+        entry.folder,
+        name=entry.name,
+        resolution=(side, side) if side else None,
+        device=device,
+    )
