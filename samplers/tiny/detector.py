@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bakeoff.samplers.tiny.world import COLORS, LARGE, SHAPES, SIZE, SMALL, sprite
+from bakeoff.samplers.tiny.world import BACKGROUND, COLORS, LARGE, SHAPES, SIZE, SMALL, sprite
 
-MIN_SATURATION = 0.22  # of the background's greys and the blended edges, none reaches it
-MIN_PIXELS = 30
-MIN_EXTENT = 6  # pixels
+MIN_COVERAGE = 0.25  # of a pixel by a shape; blended edges of straight sides lie well off it
+MIN_PIXELS = 150  # the smallest sprite covers more than twice as many
+MIN_EXTENT = 16  # pixels; sprites measure 22 and more
 TEMPLATE = 20  # pixels a side that every candidate is compared at
 MAX_ERROR = 0.06  # mean squared difference of coverage beyond which a blob is no shape
 
@@ -34,13 +34,12 @@ def detect(image: NDArray[np.uint8]) -> list[Detection]:
     """
     if image.shape != (SIZE, SIZE, 3):
         raise ValueError(f"image must be [{SIZE}, {SIZE}, 3], got {list(image.shape)}")
-    pixels = image.astype(np.float64) / 255.0
-    foreground = pixels.max(axis=2) - pixels.min(axis=2) > MIN_SATURATION
-    palette = np.array(list(COLORS.values())) / 255.0
-    nearest = ((pixels[:, :, None] - palette) ** 2).sum(axis=3).argmin(axis=2)
+    coverage, nearest = _unblend(image.astype(np.float64))
     found = []
     for index, color in enumerate(COLORS):
-        blobs, _ = ndimage.label(foreground & (nearest == index), structure=np.ones((3, 3)))
+        blobs, _ = ndimage.label(
+            (coverage > MIN_COVERAGE) & (nearest == index), structure=np.ones((3, 3))
+        )
         for number, window in enumerate(ndimage.find_objects(blobs), start=1):
             blob = blobs[window] == number
             if blob.sum() >= MIN_PIXELS and max(blob.shape) >= MIN_EXTENT:
@@ -50,6 +49,16 @@ def detect(image: NDArray[np.uint8]) -> list[Detection]:
                     box = (columns.start, rows.start, columns.stop, rows.stop)
                     found.append(Detection(shape, color, box, error))
     return found
+
+
+def _unblend(image: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return each pixel's coverage and colour number [64, 64]: its best blend with the background."""
+    offset = image - np.array(BACKGROUND)  # [64, 64, 3]
+    palette = np.array(list(COLORS.values())) - np.array(BACKGROUND, dtype=np.float64)  # [C, 3]
+    blend = np.clip(offset @ palette.T / (palette**2).sum(axis=1), 0, 1)  # [64, 64, C]
+    misfit = ((offset[:, :, None] - blend[..., None] * palette) ** 2).sum(axis=3)
+    nearest = misfit.argmin(axis=2)
+    return np.take_along_axis(blend, nearest[..., None], axis=2)[..., 0], nearest
 
 
 def _classify(blob: NDArray[np.bool_]) -> tuple[str, float]:
@@ -75,7 +84,7 @@ def _templates() -> tuple[list[str], NDArray[np.float64]]:
     names, maps = [], []
     for cells in (LARGE, SMALL):
         for shape in SHAPES:
-            inside = sprite(shape, cells) > 127
+            inside = sprite(shape, cells) > MIN_COVERAGE * 255
             rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
             crop = inside[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
             names.append(shape)

@@ -14,6 +14,7 @@ import numpy as np
 
 from bakeoff.samplers.tiny.world import COLORS, GRID, LARGE, SHAPES, SMALL, Object, Scene
 
+Box = tuple[float, float, float, float]
 Split = Literal["train", "held_out"]
 TASKS = ("single_object", "two_object", "counting", "colors", "position", "color_attr")
 PREFIXES = (
@@ -37,9 +38,12 @@ HELD_OUT_COUNTS = frozenset({(2, "ring"), (3, "heart"), (4, "triangle")})
 class Detected(Protocol):
     """What the rules need of a detection: its names and its box (x0, y0, x1, y1)."""
 
-    shape: str
-    color: str
-    box: tuple[float, float, float, float]
+    @property
+    def shape(self) -> str: ...  # noqa: D102
+    @property
+    def color(self) -> str: ...  # noqa: D102
+    @property
+    def box(self) -> Box: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,8 @@ def _captions(task: str, prefix: str) -> Iterator[Caption]:
     elif task == "color_attr":
         colors = permutations(COLORS, 2)
         things = (
-            (Thing(a, c), Thing(b, d)) for (c, d), (a, b) in product(colors, permutations(SHAPES, 2))
+            (Thing(a, c), Thing(b, d))
+            for (c, d), (a, b) in product(colors, permutations(SHAPES, 2))
         )
     else:
         things = ((Thing(a), Thing(b)) for a, b in permutations(SHAPES, 2))
@@ -268,9 +273,6 @@ def holds(expectation: dict[str, Any], detections: Sequence[Detected]) -> bool:
         sum(d.shape == entry["class"] for d in detections) >= entry["count"]
         for entry in expectation.get("exclude", ())
     )
-
-
-Box = tuple[float, float, float, float]
 
 
 def _relations(a: Box, b: Box) -> set[str]:

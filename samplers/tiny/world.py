@@ -36,6 +36,12 @@ class Object:
     column: int
     row: int
 
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """The sprite's square (x0, y0, x1, y1) in pixels."""
+        x, y = self.column * CELL, self.row * CELL
+        return (x, y, x + self.cells * CELL, y + self.cells * CELL)
+
 
 Scene = tuple[Object, ...]
 
