@@ -91,7 +91,7 @@ def test_wheel_holds_every_module(wheel: Path) -> None:
     "pattern",
     [
         "platform/studies/*.yaml",
-        "platform/views/*.sql",
+        "platform/sql/*.sql",
         "samplers/tiny/*.md",
         "samplers/tiny/weights/**/*.safetensors",
         "samplers/tiny/weights/**/*.json",

@@ -1,0 +1,47 @@
+"""`bakeoff dashboard STORE`: the store in a browser, on this machine only."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bakeoff.platform.store import Store
+
+STORE_VARIABLE = "BAKEOFF_STORE"  # tells the page which store to open
+OPTIONS = (
+    "--server.address=127.0.0.1",
+    "--server.headless=true",
+    "--server.fileWatcherType=none",
+    "--browser.gatherUsageStats=false",
+    "--client.toolbarMode=minimal",
+)
+
+
+def dashboard(
+    store: Annotated[Path, typer.Argument(help="Folder that a study was run into.")],
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8501,
+) -> None:
+    """Open the store in a browser: leaderboard, win rates, pictures. Ends with Ctrl-C."""
+    Store.open(store)
+    typer.echo(f"Dashboard of {store}: http://127.0.0.1:{port}")
+    environment = {**os.environ, STORE_VARIABLE: str(store.resolve())}
+    try:
+        code = subprocess.run(command(port), env=environment, check=False).returncode
+    except KeyboardInterrupt:
+        code = 0
+    raise typer.Exit(code)
+
+
+def command(port: int) -> list[str]:
+    """Return the command line that serves the pages.
+
+    The pages are found by name and run in a process of their own: nothing here imports them.
+    """
+    spec = find_spec("bakeoff.dashboards")
+    assert spec is not None and spec.submodule_search_locations
+    page = Path(spec.submodule_search_locations[0]) / "app.py"
+    return [sys.executable, "-m", "streamlit", "run", str(page), f"--server.port={port}", *OPTIONS]

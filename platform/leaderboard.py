@@ -1,0 +1,215 @@
+"""The leaderboard of a study: what its store says about each entry, ready to be drawn."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from bakeoff.evaluators.metric import Metric, MetricInfo, SetMetric
+from bakeoff.evaluators.statistics import Estimate, WinRate, mean_estimate, win_rate
+from bakeoff.platform.metrics import build_metric
+from bakeoff.platform.views import Row, Views
+from bakeoff.samplers.errors import InputError, unknown
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One entry's line: its size, scores with intervals, win rate and cost."""
+
+    entry: str
+    model: str
+    recipe: str
+    is_baseline: bool
+    is_control: bool  # the baseline again with other seeds
+    samples: int
+    prompts: int
+    scores: Mapping[str, Estimate]  # by metric; a metric without scores is absent
+    tasks: Mapping[str, Estimate]  # the deciding metric, by task
+    wins: WinRate | None  # against the baseline; None for the baseline itself
+    seconds_per_image: float | None
+    is_warm: bool  # False: only first batches were measured, which are slower
+    row_evaluations: float | None  # per image
+    peak_memory_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """A study's standings in its own order, and what is needed to read them."""
+
+    study: str
+    metrics: tuple[MetricInfo, ...]
+    unreadable: tuple[str, ...]  # metrics of the study that this installation does not have
+    decided_by: str | None  # the metric of the win rates and tasks
+    baseline: str | None
+    standings: tuple[Standing, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the same as plain values; an interval is [low, high] or null."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Match:
+    """One entry against another on one metric."""
+
+    entry: str
+    opponent: str
+    wins: WinRate
+
+
+def choose_study(views: Views, study: str | None = None) -> str:
+    """Return the study named, or the one that was run last.
+
+    Raises:
+        InputError: the store holds no run, or no such study.
+    """
+    names = [row["study"] for row in views.query("studies")]
+    if not names:
+        raise InputError("the store holds no run yet: fill it with 'bakeoff run --store DIR'")
+    if study is not None and study not in names:
+        raise unknown("study", study, names)
+    return study or names[0]
+
+
+def leaderboard(
+    views: Views, study: str | None = None, decided_by: str | None = None
+) -> Leaderboard:
+    """Return the standings of a study, by default the last; `decided_by` names a metric.
+
+    Raises:
+        InputError: the store holds no run, or the study or metric is unknown.
+    """
+    study = choose_study(views, study)
+    metrics, unreadable = study_metrics(views, study)
+    infos = tuple(metric.info for metric in metrics)
+    decided_by = _deciding(infos, decided_by)
+    entries = views.query("study_entries", study=study)
+    baseline = next((row["entry"] for row in entries if row["baseline"]), None)
+    scores, tasks = _means(views, study, infos, decided_by)
+    for metric in metrics:
+        if metric.info.kind == "set":
+            scores[metric.info.name] = _distances(views, study, cast(SetMetric, metric))
+    wins = {
+        match.entry: match.wins
+        for match in matches(views, study, decided_by, opponent=baseline)
+        if baseline is not None
+    }
+    standings = tuple(_standing(row, baseline, scores, tasks, wins) for row in entries)
+    return Leaderboard(study, infos, unreadable, decided_by, baseline, standings)
+
+
+def study_metrics(views: Views, study: str) -> tuple[list[Metric], tuple[str, ...]]:
+    """Return the metrics of a study, and the names of those that are not installed here."""
+    metrics, unreadable = [], []
+    for row in views.query("study_metric_versions", study=study):
+        try:
+            metrics.append(build_metric(row["metric"]))
+        except InputError:
+            unreadable.append(row["metric"])
+    return metrics, tuple(unreadable)
+
+
+def matches(
+    views: Views, study: str, metric: str | None, opponent: str | None = None
+) -> list[Match]:
+    """Return the win rate of every ordered pair of entries on a metric, or against one opponent.
+
+    A set metric has no value for a single picture, and therefore no matches.
+    """
+    if metric is None:
+        return []
+    higher = build_metric(metric).info.higher_is_better
+    rows = views.query("paired_scores", study=study, metric=metric, opponent=opponent)
+    return [
+        Match(
+            row["entry"],
+            row["opponent"],
+            win_rate(
+                row["prompt_ids"],
+                np.array(row["values"], dtype=np.float64),
+                np.array(row["opponent_values"], dtype=np.float64),
+                higher_is_better=higher,
+            ),
+        )
+        for row in rows
+    ]
+
+
+def _deciding(infos: Sequence[MetricInfo], wanted: str | None) -> str | None:
+    """Return the metric of the win rates: the one wanted, or the study's first per image."""
+    able = [info.name for info in infos if info.kind == "image"]
+    if wanted is not None and wanted not in able:
+        raise unknown("metric", wanted, able)
+    return wanted or next(iter(able), None)
+
+
+def _means(
+    views: Views, study: str, infos: Sequence[MetricInfo], decided_by: str | None
+) -> tuple[dict[str, dict[str, Estimate]], dict[str, dict[str, Estimate]]]:
+    """Return means by metric and entry, and those of the deciding metric by entry and task."""
+    scores: dict[str, dict[str, Estimate]] = {info.name: {} for info in infos}
+    tasks: dict[str, dict[str, Estimate]] = {}
+    for row in views.query("scores_by_entry", study=study):
+        if row["metric"] not in scores:
+            continue
+        if mean := mean_estimate(row["prompt_ids"], row["values"]):
+            scores[row["metric"]][row["entry"]] = mean
+        if row["metric"] == decided_by:
+            tasks[row["entry"]] = _task_means(row)
+    return scores, tasks
+
+
+def _task_means(row: Row) -> dict[str, Estimate]:
+    found = {}
+    for task in sorted(set(row["tasks"])):
+        items = zip(row["tasks"], row["prompt_ids"], row["values"], strict=True)
+        prompts, values = zip(*((p, v) for t, p, v in items if t == task), strict=True)
+        if mean := mean_estimate(prompts, values):
+            found[task] = mean
+    return found
+
+
+def _distances(views: Views, study: str, metric: SetMetric) -> dict[str, Estimate]:
+    """Return each entry's set value; entries with too few pictures have none."""
+    name = metric.info.name
+    rows = views.query("reference_features", study=study, metric=name)
+    reference = np.array([row["vector"] for row in rows], dtype=np.float64)
+    features: dict[str, list[Row]] = {}
+    for row in views.query("features", study=study, metric=name):
+        features.setdefault(row["entry"], []).append(row)
+    return {
+        entry: metric.estimate(
+            [row["prompt_id"] for row in own],
+            np.array([row["vector"] for row in own], dtype=np.float64),
+            reference,
+        )
+        for entry, own in features.items()
+        if min(len(own), len(reference)) >= 2
+    }
+
+
+def _standing(
+    row: Row,
+    baseline: str | None,
+    scores: Mapping[str, Mapping[str, Estimate]],
+    tasks: Mapping[str, Mapping[str, Estimate]],
+    wins: Mapping[str, WinRate],
+) -> Standing:
+    entry = row["entry"]
+    return Standing(
+        entry=entry,
+        model=row["model"],
+        recipe=row["recipe"],
+        is_baseline=entry == baseline,
+        is_control=baseline is not None and row["control_of"] == baseline,
+        samples=row["samples"],
+        prompts=row["prompts"],
+        scores={name: found[entry] for name, found in scores.items() if entry in found},
+        tasks=tasks.get(entry, {}),
+        wins=wins.get(entry),
+        seconds_per_image=row["seconds_per_image"],
+        is_warm=row["warm_batches"] > 0,
+        row_evaluations=row["row_evaluations"],
+        peak_memory_bytes=row["peak_memory_bytes"],
+    )

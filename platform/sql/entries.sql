@@ -1,0 +1,39 @@
+-- What each study compares: the entries of its newest run. `control_of` names the entry that this
+-- one repeats with other seeds (an A/A control).
+CREATE VIEW entries AS
+WITH newest_runs AS (
+    SELECT study_name, entries
+    FROM runs
+    QUALIFY row_number() OVER (PARTITION BY study_name ORDER BY started DESC, run_id DESC) = 1
+),
+listed AS (
+    SELECT
+        study_name AS study,
+        unnest(entries) AS item,
+        generate_subscripts(entries, 1) AS place
+    FROM newest_runs
+),
+flat AS (
+    SELECT
+        study,
+        place,
+        item.name AS entry,
+        item.model,
+        item.weights_hash,
+        item.recipe,
+        item.recipe_id,
+        item.seeds,
+        item.benchmark,
+        item.baseline
+    FROM listed
+)
+SELECT
+    *,
+    nullif(
+        first_value(entry) OVER (
+            PARTITION BY study, model, weights_hash, recipe_id, benchmark
+            ORDER BY NOT baseline, place
+        ),
+        entry
+    ) AS control_of
+FROM flat;

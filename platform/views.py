@@ -1,0 +1,54 @@
+"""DuckDB over a store: views on its Parquet parts, and named queries from `sql/*.sql`."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from bakeoff.platform.schemas import TABLES
+from bakeoff.platform.store import Store
+
+FOLDER = Path(__file__).parent / "sql"
+# Each may build on those before it; every other file in the folder is a query.
+VIEWS = ("entries", "study_metrics", "entry_samples", "entry_scores", "pairs")
+Row = dict[str, Any]
+
+
+class Views:
+    """The tables and views of a store as they were when it was opened.
+
+    A table without parts is there, and empty. Queries may come from several threads.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._connection = duckdb.connect(":memory:")
+        for table, schema in TABLES.items():
+            if parts := [str(part) for part in store.parts(table)]:
+                rows = self._connection.read_parquet(parts, hive_partitioning=False)
+                rows.create_view(table)
+            else:
+                self._connection.from_arrow(schema.empty_table()).create(table)
+        for view in VIEWS:
+            self._connection.execute(_sql(view))
+
+    def query(self, name: str, **parameters: Any) -> list[Row]:
+        """Return the rows of the query in `sql/NAME.sql`; `$x` in it is the parameter `x`."""
+        cursor = self._connection.cursor()
+        result = cursor.execute(_sql(name), parameters)
+        columns = [column[0] for column in result.description]
+        return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
+
+
+def open_views(store: Path | str) -> Views:
+    """Return the views of the store in a folder.
+
+    Raises:
+        InputError: the folder holds no store that this version can read.
+    """
+    return Views(Store.open(store))
+
+
+@cache
+def _sql(name: str) -> str:
+    return (FOLDER / f"{name}.sql").read_text(encoding="utf-8")

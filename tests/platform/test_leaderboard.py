@@ -1,0 +1,247 @@
+"""The leaderboard of hand-made stores, its JSON and what its table says."""
+
+import json
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from bakeoff.evaluators.fidelity import KernelDistance, kernel_estimate
+from bakeoff.evaluators.metric import MetricInfo
+from bakeoff.evaluators.statistics import Estimate, Interval, mean_estimate, win_rate
+from bakeoff.platform import metrics
+from bakeoff.platform.leaderboard import Leaderboard, leaderboard, matches
+from bakeoff.platform.leaderboard_table import number, render
+from bakeoff.platform.metrics import MetricEntry
+from bakeoff.platform.store import Store
+from bakeoff.platform.views import open_views
+from bakeoff.samplers.errors import InputError
+from tests.store_writer import MISSING, StoreWriter
+
+VANILLA, NOISE, CONTROL, OTHER = "m/vanilla", "m/noise", "m/control", "n/vanilla"
+PROMPTS = ["x-1", "x-2", "x-3", "y-1", "y-2", "y-3"]
+
+
+def scored(*values: float) -> dict[str, list]:
+    return {prompt: [value] for prompt, value in zip(PROMPTS, values, strict=True)}
+
+
+SCORES = {
+    "composition": {
+        VANILLA: scored(1, 0, 0, 1, 0, 1),
+        NOISE: scored(1, 1, 1, 1, 0, 1),
+        CONTROL: scored(0, 1, 0, 1, 0, 1),
+        OTHER: scored(0, 0, 0, 0, 0, MISSING),
+    }
+}
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> StoreWriter:
+    return StoreWriter(tmp_path / "store")
+
+
+@pytest.fixture
+def board(writer: StoreWriter) -> Leaderboard:
+    batches = {VANILLA: [(0.5, False), (0.25, True)], NOISE: [(0.75, False)]}
+    writer.run(SCORES, copies={CONTROL: VANILLA}, batches=batches)
+    return leaderboard(open_views(writer.path))
+
+
+def printed(board: Leaderboard, width: int = 120, **options: bool) -> str:
+    output = StringIO()
+    Console(file=output, width=width).print(render(board, **options))
+    return output.getvalue()
+
+
+def test_standings_keep_the_studys_order_and_know_their_roles(board: Leaderboard) -> None:
+    found = [(s.entry, s.is_baseline, s.is_control) for s in board.standings]
+    assert found == [
+        (VANILLA, True, False),
+        (NOISE, False, False),
+        (CONTROL, False, True),
+        (OTHER, False, False),
+    ]
+    assert (board.baseline, board.decided_by) == (VANILLA, "composition")
+
+
+def test_means_tasks_and_wins_are_those_of_the_statistics(board: Leaderboard) -> None:
+    noise = board.standings[1]
+    assert noise.scores["composition"] == mean_estimate(PROMPTS, [1, 1, 1, 1, 0, 1])
+    assert noise.tasks["x"] == mean_estimate(PROMPTS[:3], [1, 1, 1])
+    assert noise.wins == win_rate(PROMPTS, [1, 1, 1, 1, 0, 1], [1, 0, 0, 1, 0, 1])
+    assert noise.wins is not None
+    assert (noise.wins.wins, noise.wins.ties, noise.wins.losses) == (2, 4, 0)
+    assert board.standings[0].wins is None
+
+
+def test_a_missing_score_is_left_out_and_counted(board: Leaderboard) -> None:
+    other = board.standings[3]
+    assert other.samples == 6 and other.scores["composition"].samples == 5
+    assert other.wins is not None and other.wins.missing == 1
+    assert "n/vanilla 1" in printed(board)
+
+
+def test_costs_stand_beside_the_scores(board: Leaderboard) -> None:
+    vanilla, noise, control, _ = board.standings
+    assert vanilla.seconds_per_image == pytest.approx(0.25) and vanilla.is_warm
+    assert noise.seconds_per_image == pytest.approx(0.75) and not noise.is_warm
+    assert control.seconds_per_image is None
+    assert (vanilla.row_evaluations, vanilla.peak_memory_bytes) == (32.0, 2_000_000)
+
+
+def test_the_table_names_control_baseline_and_what_decides(board: Leaderboard) -> None:
+    text = printed(board)
+    assert "A/A control" in text and "baseline" in text
+    assert "beats m/vanilla on composition" in " ".join(text.split())
+    assert "contains 50 %, as it should" in text
+    assert "0.750*" in text and "first batches only" in text
+
+
+def test_the_table_says_so_when_the_control_fails(writer: StoreWriter) -> None:
+    many = [f"x-{i}" for i in range(30)]
+    scores = {VANILLA: {p: [0.0] for p in many}, CONTROL: {p: [1.0] for p in many}}
+    writer.run({"composition": scores}, copies={CONTROL: VANILLA})
+    assert "does NOT contain 50 %" in printed(leaderboard(open_views(writer.path)))
+
+
+def test_tasks_are_shown_on_demand(board: Leaderboard) -> None:
+    assert "composition by task" not in printed(board)
+    assert "composition by task (%)" in printed(board, by_task=True)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_no_number_is_torn_in_a_terminal(board: Leaderboard, width: int) -> None:
+    text = printed(board, width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    assert "83.3" in text and "[43.6, 97.0]" in text  # Wilson of 5 in 6
+
+
+def test_json_holds_the_same_numbers(board: Leaderboard) -> None:
+    found = json.loads(json.dumps(board.as_json(), allow_nan=False))
+    noise = found["standings"][1]
+    assert noise["entry"] == NOISE
+    assert noise["scores"]["composition"]["value"] == pytest.approx(5 / 6)
+    assert noise["scores"]["composition"]["interval"] == pytest.approx([0.4365, 0.9699], abs=1e-4)
+    assert noise["wins"]["wins"] == 2
+
+
+def test_one_prompt_has_a_line(writer: StoreWriter) -> None:
+    writer.run({"composition": {VANILLA: {"x-1": [1]}, NOISE: {"x-1": [0]}}})
+    board = leaderboard(open_views(writer.path))
+    wins = board.standings[1].wins
+    assert wins is not None and wins.estimate is not None
+    assert wins.estimate.value == 0.0 and wins.estimate.contains(0.5)
+    assert NOISE in printed(board)
+
+
+def test_entries_without_scores_have_a_line_without_numbers(writer: StoreWriter) -> None:
+    writer.run({"composition": {VANILLA: {}, NOISE: {}}})
+    board = leaderboard(open_views(writer.path))
+    assert [s.samples for s in board.standings] == [0, 0]
+    assert "–" in printed(board)
+
+
+def test_a_store_without_runs_is_told_in_one_sentence(tmp_path: Path) -> None:
+    Store(tmp_path / "store").create()
+    with pytest.raises(InputError, match="holds no run yet"):
+        leaderboard(open_views(tmp_path / "store"))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"study": "studdy"}, "did you mean 'study'"),
+        ({"decided_by": "compo"}, "'compo' is unknown"),
+    ],
+)
+def test_unknown_names_are_refused(writer: StoreWriter, options: dict, sentence: str) -> None:
+    writer.run(SCORES)
+    with pytest.raises(InputError, match=sentence):
+        leaderboard(open_views(writer.path), **options)
+
+
+def test_a_metric_that_is_not_installed_is_named(
+    writer: StoreWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = {**metrics.METRICS, "taste": metrics.METRICS["composition"]}
+    monkeypatch.setattr(metrics, "METRICS", foreign)
+    writer.run(SCORES | {"taste": SCORES["composition"]})
+    monkeypatch.undo()
+    board = leaderboard(open_views(writer.path))
+    assert board.unreadable == ("taste",)
+    assert "this installation lacks them: taste" in " ".join(printed(board).split())
+
+
+def test_matches_mirror_each_other(writer: StoreWriter) -> None:
+    writer.run(SCORES)
+    found = {
+        (m.entry, m.opponent): m.wins
+        for m in matches(open_views(writer.path), "study", "composition")
+    }
+    assert len(found) == 12
+    for (entry, opponent), wins in found.items():
+        mirrored = found[opponent, entry]
+        assert (wins.wins, wins.losses) == (mirrored.losses, mirrored.wins)
+        assert wins.missing == mirrored.missing
+
+
+def kernel_metric(device: str) -> KernelDistance:
+    return KernelDistance(
+        lambda images: images.reshape(len(images), -1),
+        extractor="pixels",
+        version="1",
+        preprocessing="none",
+    )
+
+
+def test_a_set_metric_is_estimated_against_the_stored_reference(
+    writer: StoreWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = MetricEntry(kernel_metric)
+    monkeypatch.setattr(metrics, "METRICS", {**metrics.METRICS, "kid_pixels": entry})
+    random = np.random.default_rng(0)
+    features = {p: [random.normal(size=4).astype("f4").tolist()] for p in PROMPTS}
+    reference = random.normal(0.5, size=(9, 4)).astype("f4")
+    writer.run(SCORES | {"kid_pixels": {VANILLA: features, NOISE: {}}})
+    writer.references("kid_pixels", reference.tolist())
+    board = leaderboard(open_views(writer.path))
+    vectors = np.array([features[p][0] for p in PROMPTS])
+    expected = kernel_estimate(PROMPTS, vectors, reference.astype(np.float64))
+    found = board.standings[0].scores["kid_pixels"]
+    assert found.value == pytest.approx(expected.value)
+    assert found.interval == pytest.approx(expected.interval)
+    assert "kid_pixels" not in board.standings[1].scores
+    assert board.decided_by == "composition"
+    with pytest.raises(InputError, match="'kid_pixels' is unknown"):
+        leaderboard(open_views(writer.path), decided_by="kid_pixels")
+
+
+def info(low: float | None, high: float | None) -> MetricInfo:
+    return MetricInfo("m", "1", "image", True, "u", (low, high), "", "", "", "")
+
+
+@pytest.mark.parametrize(
+    ("scale", "estimate", "shown"),
+    [
+        (info(0, 1), Estimate(0.5, Interval(0.4321, 0.5678), 9, 9), ("50.0", "[43.2, 56.8]")),
+        (
+            info(-1, 1),
+            Estimate(0.5123, Interval(0.4901, 0.5345), 9, 9),
+            ("0.512", "[0.490, 0.534]"),
+        ),
+        (
+            info(None, None),
+            Estimate(0.00123, Interval(0.0009, 0.0016), 9, 9),
+            ("0.00123", "[0.00090, 0.00160]"),
+        ),
+        (info(None, None), Estimate(0.5, None, 1, 1), ("0.500", "")),
+        (info(0, 1), None, ("–", "")),
+    ],
+)
+def test_numbers_show_two_digits_of_their_uncertainty(
+    scale: MetricInfo, estimate: Estimate | None, shown: tuple[str, str]
+) -> None:
+    assert number(scale, estimate) == shown

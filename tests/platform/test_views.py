@@ -1,0 +1,298 @@
+"""The SQL on rows that a person can add up in their head."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bakeoff.platform.schemas import TABLES
+from bakeoff.platform.store import Store
+from bakeoff.platform.views import Views, open_views
+from bakeoff.samplers.errors import InputError
+from tests.store_writer import MISSING, StoreWriter, png, version
+
+A, B, C = "m/a", "m/b", "n/c"
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> StoreWriter:
+    return StoreWriter(tmp_path / "store")
+
+
+def composition(**entries: dict[str, list[Any]]) -> dict[str, dict[str, dict[str, list[Any]]]]:
+    names = {"a": A, "b": B, "c": C}
+    return {"composition": {names[name]: found for name, found in entries.items()}}
+
+
+def pairs(views: Views, opponent: str | None = A) -> dict[tuple[str, str], list[tuple]]:
+    found = views.query("paired_scores", study="study", metric="composition", opponent=opponent)
+    return {
+        (row["entry"], row["opponent"]): list(
+            zip(row["prompt_ids"], row["values"], row["opponent_values"], strict=True)
+        )
+        for row in found
+    }
+
+
+def test_an_empty_store_has_every_query_and_no_row(tmp_path: Path) -> None:
+    Store(tmp_path / "store").create()
+    views = open_views(tmp_path / "store")
+    named = {"study": "s", "metric": "m"}
+    assert views.query("studies") == []
+    for name in ("study_entries", "study_metric_versions", "scores_by_entry", "study_prompts"):
+        assert views.query(name, study="s") == []
+    for name in ("features", "reference_features"):
+        assert views.query(name, **named) == []
+    assert views.query("paired_scores", **named, opponent=None) == []
+    for name in ("pictures", "sample_scores"):
+        assert views.query(name, study="s", prompt_ids=["p"]) == []
+
+
+def test_every_sql_file_is_tried_on_the_empty_store() -> None:
+    source = Path(__file__).read_text()
+    folder = Path(__file__).parents[2] / "platform" / "sql"
+    from bakeoff.platform.views import VIEWS
+
+    queries = {file.stem for file in folder.glob("*.sql")} - set(VIEWS)
+    assert queries and all(f'"{name}"' in source for name in queries)
+
+
+def test_a_folder_that_is_no_store_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        open_views(tmp_path / "nowhere")
+
+
+def test_scores_come_in_lists_with_their_prompts(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1, 0], "y-1": [1, 1]}, b={"x-1": [0, 0]}))
+    rows = open_views(writer.path).query("scores_by_entry", study="study")
+    assert rows == [
+        {
+            "metric": "composition",
+            "entry": A,
+            "prompts": 2,
+            "prompt_ids": ["x-1", "x-1", "y-1", "y-1"],
+            "tasks": ["x", "x", "y", "y"],
+            "values": [1.0, 0.0, 1.0, 1.0],
+        },
+        {
+            "metric": "composition",
+            "entry": B,
+            "prompts": 1,
+            "prompt_ids": ["x-1", "x-1"],
+            "tasks": ["x", "x"],
+            "values": [0.0, 0.0],
+        },
+    ]
+
+
+def test_pairs_share_prompt_and_seed_place(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [0, 1], "x-2": [0, 0]}, b={"x-1": [1, 1], "x-2": [0, 1]}))
+    expected = [("x-1", 1.0, 0.0), ("x-1", 1.0, 1.0), ("x-2", 0.0, 0.0), ("x-2", 1.0, 0.0)]
+    assert pairs(open_views(writer.path)) == {(B, A): expected}
+
+
+def test_entries_with_other_seeds_are_paired_by_place(writer: StoreWriter) -> None:
+    scores = composition(a={"x-1": [0, 1]}, b={"x-1": [1, 0]})
+    writer.run(scores, copies={B: A})
+    views = open_views(writer.path)
+    assert pairs(views) == {(B, A): [("x-1", 1.0, 0.0), ("x-1", 0.0, 1.0)]}
+    controls = {r["entry"]: r["control_of"] for r in views.query("study_entries", study="study")}
+    assert controls == {A: None, B: A}
+
+
+def test_a_control_is_named_after_the_baseline_wherever_it_stands(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [0]}, b={"x-1": [1]}), copies={A: B}, baseline=B)
+    rows = open_views(writer.path).query("study_entries", study="study")
+    assert {r["entry"]: r["control_of"] for r in rows} == {A: B, B: None}
+
+
+@pytest.mark.parametrize("gap", [None, MISSING, float("nan"), float("inf")])
+def test_a_missing_score_leaves_a_half_pair_on_either_side(writer: StoreWriter, gap: Any) -> None:
+    scores = composition(a={"x-1": [1], "x-2": [gap]}, b={"x-1": [gap], "x-2": [1]})
+    writer.run(scores)
+    views = open_views(writer.path)
+    assert pairs(views) == {(B, A): [("x-1", None, 1.0), ("x-2", 1.0, None)]}
+    values = {r["entry"]: r["values"] for r in views.query("scores_by_entry", study="study")}
+    assert values == {A: [1.0], B: [1.0]}
+
+
+def test_a_prompt_that_one_side_never_saw_is_a_half_pair(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1], "x-2": [1]}, b={"x-1": [1, 0]}))
+    expected = [("x-1", 1.0, 1.0), ("x-1", 0.0, None), ("x-2", None, 1.0)]
+    assert pairs(open_views(writer.path)) == {(B, A): expected}
+
+
+def test_all_ordered_pairs_are_there_when_no_opponent_is_named(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1]}, b={"x-1": [0]}, c={"x-1": [1]}))
+    found = pairs(open_views(writer.path), opponent=None)
+    assert set(found) == {(x, y) for x in (A, B, C) for y in (A, B, C) if x != y}
+    assert found[A, B] == [("x-1", 1.0, 0.0)] and found[B, A] == [("x-1", 0.0, 1.0)]
+
+
+def test_an_entry_without_any_score_meets_its_opponent_in_half_pairs(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1]}, b={}))
+    assert pairs(open_views(writer.path)) == {(B, A): [("x-1", None, 1.0)]}
+
+
+def test_a_sample_stored_twice_counts_once(writer: StoreWriter) -> None:
+    scores = composition(a={"x-1": [1]}, b={"x-1": [0]})
+    writer.run(scores)
+    writer.run(scores, part="-again")
+    views = open_views(writer.path)
+    assert pairs(views) == {(B, A): [("x-1", 0.0, 1.0)]}
+    assert [r["samples"] for r in views.query("study_entries", study="study")] == [1, 1]
+    assert len(views.query("pictures", study="study", prompt_ids=["x-1"])) == 2
+
+
+def test_a_studys_newest_run_decides_its_entries(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1]}, b={"x-1": [0]}), minute=0)
+    writer.run(composition(a={"x-1": [1]}, c={"x-1": [0]}), minute=5)
+    rows = open_views(writer.path).query("study_entries", study="study")
+    assert [row["entry"] for row in rows] == [A, C]
+
+
+def test_studies_of_one_store_share_samples_but_not_entries(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1]}), study="first", minute=0)
+    writer.run(composition(a={"x-1": [1]}, b={"x-2": [0]}), study="second", minute=1)
+    views = open_views(writer.path)
+    assert [row["study"] for row in views.query("studies")] == ["second", "first"]
+    assert [r["entry"] for r in views.query("study_entries", study="first")] == [A]
+
+
+def test_scores_of_another_metric_version_are_left_out(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1], "x-2": [1]}))
+    store = Store(writer.path)
+    old = {"sample_id": "m a x-1 0", "metric": "composition", "metric_version": "0", "value": 0.0}
+    store.write("scores", "old", [old])
+    rows = open_views(writer.path).query("scores_by_entry", study="study")
+    assert [row["values"] for row in rows] == [[1.0, 1.0]]
+
+
+def test_costs_are_the_median_over_warm_batches(writer: StoreWriter) -> None:
+    batches = {A: [(9.0, False), (1.0, True), (2.0, True), (6.0, True)], B: [(4.0, False)]}
+    writer.run(composition(a={"x-1": [1]}, b={"x-1": [1]}, c={"x-1": [1]}), batches=batches)
+    rows = open_views(writer.path).query("study_entries", study="study")
+    found = [
+        (r["seconds_per_image"], r["warm_batches"], r["peak_memory_bytes"], r["row_evaluations"])
+        for r in rows
+    ]
+    assert found == [
+        (pytest.approx(2.0), 3, 4_000_000, 32.0),
+        (pytest.approx(4.0), 0, 1_000_000, 32.0),  # no warm batch: what there is, and marked so
+        (None, 0, None, 32.0),
+    ]
+
+
+def test_features_come_with_their_prompts_and_reference(writer: StoreWriter) -> None:
+    scores = {"composition": {A: {"x-1": [1, 0]}}}
+    writer.run(scores)
+    store = Store(writer.path)
+    vectors = [[0.5, 1.0], [2.0, 4.0]]
+    ids = ["m a x-1 0", "m a x-1 1"]
+    head = {"metric": "composition", "metric_version": version("composition")}
+    store.write(
+        "scores",
+        "features",
+        [{**head, "sample_id": i, "vector": v} for i, v in zip(ids, vectors, strict=True)],
+    )
+    writer.references("composition", [[1.0, 1.0], [3.0, 3.0], [5.0, 5.0]])
+    views = open_views(writer.path)
+    rows = views.query("features", study="study", metric="composition")
+    assert [(r["entry"], r["prompt_id"], r["vector"]) for r in rows] == [
+        (A, "x-1", [0.5, 1.0]),
+        (A, "x-1", [2.0, 4.0]),
+    ]
+    reference = views.query("reference_features", study="study", metric="composition")
+    assert [row["vector"] for row in reference] == [[1.0, 1.0], [3.0, 3.0], [5.0, 5.0]]
+
+
+def test_prompts_take_turns_between_tasks(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1], "x-2": [1], "y-1": [1], "y-2": [1]}))
+    rows = open_views(writer.path).query("study_prompts", study="study")
+    assert [row["prompt_id"] for row in rows] == ["x-1", "y-1", "x-2", "y-2"]
+
+
+def test_pictures_are_those_of_the_first_seed(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1, 0], "x-2": [1]}, b={"x-1": [0, 1]}), copies={B: A})
+    views = open_views(writer.path)
+    rows = views.query("pictures", study="study", prompt_ids=["x-1"])
+    found = [(r["entry"], r["prompt_id"], r["seed"], r["png"]) for r in rows]
+    assert found == [(A, "x-1", 0, png(f"{A} x-1")), (B, "x-1", 1000, png(f"{B} x-1"))]
+    scores = views.query("sample_scores", study="study", prompt_ids=["x-1"])
+    assert [(r["entry"], r["value"]) for r in scores] == [(A, 1.0), (B, 0.0)]
+
+
+def test_no_score_query_reads_image_bytes(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1], "x-2": [0]}, b={"x-1": [0], "x-2": [0]}))
+    folder = Path(__file__).parents[2] / "platform" / "sql"
+    readers = {file.stem for file in folder.glob("*.sql") if "image" in _code(file)}
+    assert readers == {"pictures"}
+
+
+def _code(file: Path) -> str:
+    lines = file.read_text().splitlines()
+    text = "\n".join(line for line in lines if not line.startswith("--"))
+    return text.replace("seconds_per_image", "").replace("profiles.images", "")
+
+
+def test_a_parameter_is_a_value_and_never_sql(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1]}))
+    views = open_views(writer.path)
+    hostile = "study' OR 'a'='a"
+    assert views.query("study_entries", study=hostile) == []
+    assert len(views.query("study_entries", study="study")) == 1
+
+
+def test_views_keep_what_they_saw_while_a_run_writes_on(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1]}))
+    views = open_views(writer.path)
+    writer.run(composition(a={"x-2": [1]}), part="-more", minute=1)
+    assert [r["samples"] for r in views.query("study_entries", study="study")] == [1]
+    assert [
+        r["samples"] for r in open_views(writer.path).query("study_entries", study="study")
+    ] == [2]
+
+
+def test_a_hundred_thousand_scores_are_paired_in_seconds(tmp_path: Path) -> None:
+    """A guard against a plan that compares every row with every other, not a benchmark."""
+    store = Store(tmp_path / "store")
+    store.create()
+    names = [f"m/r{number}" for number in range(10)]
+    ids = [(n, p, f"{n} {p}") for n in names for p in range(10_000)]
+    recipes = [n.partition("/")[2] for n, _, _ in ids]
+    samples = {
+        "sample_id": [i for _, _, i in ids],
+        "model": ["m"] * len(ids),
+        "weights_hash": ["w"] * len(ids),
+        "recipe_id": recipes,
+        "benchmark": ["shapes"] * len(ids),
+        "task": ["x"] * len(ids),
+        "prompt_id": [f"x-{p}" for _, p, _ in ids],
+        "prompt": ["a"] * len(ids),
+        "seed": [0] * len(ids),
+    }
+    scores = {
+        "sample_id": samples["sample_id"],
+        "metric": ["composition"] * len(ids),
+        "metric_version": [version("composition")] * len(ids),
+        "value": [float(p % 2) for _, p, _ in ids],
+    }
+    for table, columns in (("samples", samples), ("scores", scores)):
+        schema = TABLES[table]
+        arrays = [
+            pa.array(columns.get(field.name, [None] * len(ids)), field.type) for field in schema
+        ]
+        (store.path / table).mkdir()
+        pq.write_table(pa.table(arrays, schema=schema), store.path / table / "part-0.parquet")
+    head = {"model": "m", "weights_hash": "w", "benchmark": "shapes", "seeds": [0]}
+    entries = [{**head, "name": n, "recipe_id": n.partition("/")[2]} for n in names]
+    metrics = [{"name": "composition", "version": version("composition")}]
+    run = {"run_id": "r", "study_name": "study", "entries": entries, "metrics": metrics}
+    store.write("runs", "r", [run])
+    views = open_views(store.path)
+    start = time.monotonic()
+    assert len(pairs(views, opponent="m/r0")[("m/r1", "m/r0")]) == 10_000
+    assert time.monotonic() - start < 30
