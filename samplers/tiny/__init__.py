@@ -1,0 +1,1 @@
+"""The embedded world: scenes, captions, an exact detector, and models trained on them."""

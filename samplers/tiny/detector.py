@@ -52,7 +52,7 @@ def detect(image: NDArray[np.uint8]) -> list[Detection]:
 
 
 def _unblend(image: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return each pixel's coverage and colour number [64, 64]: its best blend with the background."""
+    """Return each pixel's coverage and colour number [64, 64]: its best blend."""
     offset = image - np.array(BACKGROUND)  # [64, 64, 3]
     palette = np.array(list(COLORS.values())) - np.array(BACKGROUND, dtype=np.float64)  # [C, 3]
     blend = np.clip(offset @ palette.T / (palette**2).sum(axis=1), 0, 1)  # [64, 64, C]

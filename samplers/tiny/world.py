@@ -47,7 +47,7 @@ Scene = tuple[Object, ...]
 
 
 def distance(shape: str, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the signed distance (negative inside) to a shape that fills [-1, 1]²; y points down."""
+    """Return the signed distance, negative inside, to a shape in [-1, 1]²; y points down."""
     if shape == "circle":
         return np.hypot(x, y) - 1.0
     if shape == "ring":
@@ -63,7 +63,7 @@ def distance(shape: str, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDAr
 
 
 def _heart(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Two lobes over a wedge whose sides touch them, the gap between filled; `x` is mirrored at 0."""
+    """Two lobes over a wedge whose sides touch them, mirrored at x = 0."""
     center, radius = np.array([0.46, -0.4]), 0.54
     lobe = np.hypot(x - center[0], y - center[1]) - radius
     tip = np.array([0.0, 1.0])
@@ -89,7 +89,7 @@ def sprite(shape: str, cells: int) -> NDArray[np.uint8]:
 
 @cache
 def _dictionary() -> tuple[NDArray[np.uint8], dict[tuple[str, int], NDArray[np.int64]]]:
-    """Return the distinct non-empty masks [M, 8, 8] and, per sprite, its mask numbers (-1 empty)."""
+    """Return the distinct masks [M, 8, 8] and, per sprite, its mask numbers (-1 empty)."""
     masks: list[NDArray[np.uint8]] = []
     numbers: dict[bytes, int] = {}
     grids = {}
@@ -119,7 +119,7 @@ def vocabulary_size() -> int:
 
 
 def tokens(scene: Scene) -> NDArray[np.int64]:
-    """Return the patch numbers [8, 8] of a scene: 0 is background, else 1 + mask · colours + colour."""
+    """Return the patch numbers [8, 8]: 0 is background, else 1 + mask · colours + colour."""
     grids, colors = _dictionary()[1], list(COLORS)
     result = np.zeros((GRID, GRID), dtype=np.int64)
     for item in scene:

@@ -6,34 +6,25 @@ Every part resumes from its last state in the training folder; a finished part o
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import torch
 import typer
-from torch import Tensor, nn
+from torch import Tensor
 
 from bakeoff.samplers.tiny.train.generators import TinyLlamaGen, TinyMeissonic
 from bakeoff.samplers.tiny.train.judge import TinyJudge
-from bakeoff.samplers.tiny.train.loop import Loss, Schedule, train
+from bakeoff.samplers.tiny.train.loop import Schedule, Trainable, train
 from bakeoff.samplers.tiny.train.tokenizers import TinyLlamaGenVQ, TinyVQModel
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
-
-
-class Trainable(Protocol):
-    """A module that knows its loss and its checkpoint format."""
-
-    loss: Loss
-
-    def export(self, folder: Path) -> None:
-        """Write the checkpoint."""
 
 
 @dataclass(frozen=True)
 class Part:
     """One thing to train: what, how long, and where its checkpoint goes under the weights."""
 
-    build: Callable[[Path], nn.Module]
+    build: Callable[[Path], Trainable]
     schedule: Schedule
     place: str
 
@@ -67,7 +58,7 @@ def main(
         part = PARTS[name]
         place = weights / part.place
         model = part.build(folder / f"{name}-tokenizer")
-        train(name, model, model.loss, part.schedule, folder, is_inner_matrix)
+        train(name, model, part.schedule, folder, is_inner_matrix)
         model.export(place)
         print(f"{name}: written to {place}", flush=True)
 

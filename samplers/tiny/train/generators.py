@@ -4,6 +4,7 @@ The text encoders learn from the pictures alone; none has seen the judge, nor th
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from bakeoff.samplers.networks.meissonic import MeissonicConfig, MeissonicTransf
 from bakeoff.samplers.networks.t5_text import left_padded
 from bakeoff.samplers.tiny import grammar, world
 from bakeoff.samplers.tiny.train import text
-from bakeoff.samplers.tiny.train.loop import half_precision
+from bakeoff.samplers.tiny.train.loop import Trainable, half_precision
 
 HEADS, HEAD_DIM = 6, 32
 DIM = HEADS * HEAD_DIM
@@ -35,7 +36,7 @@ def batch(rng: np.random.Generator, size: int) -> tuple[list[str], Tensor]:
     return captions, torch.from_numpy(np.stack([world.tokens(scene) for _, scene in pairs]))
 
 
-class TinyMeissonic(nn.Module):
+class TinyMeissonic(Trainable):
     """The masked generator with its CLIP text tower."""
 
     def __init__(self, tokenizer_folder: Path, seed: int = 0) -> None:
@@ -44,6 +45,7 @@ class TinyMeissonic(nn.Module):
         torch.manual_seed(seed)
         self.tokenizer = text.write_clip_tokenizer(tokenizer_folder)
         self.text = CLIPTextModelWithProjection(text.clip_text_config(self.tokenizer, DIM))
+        self.text.set_attn_implementation("eager")  # its backward pass is faster on a CPU
         codes = world.vocabulary_size()
         self.config = MeissonicConfig(
             num_layers=2,
@@ -59,10 +61,11 @@ class TinyMeissonic(nn.Module):
         self.network = MeissonicTransformer(self.config)
         self.network.init_weights(generator)
         with torch.no_grad():
+            weights = dict(self.network.named_parameters())
             vectors = text.factored_embedding(DIM, generator)
-            self.network.embed.embeddings.weight[:codes] = vectors
+            weights["embed.embeddings.weight"][:codes] = vectors
             head = text.factored_embedding(DIM, generator) * DIM**-0.5
-            self.network.mlm_layer["conv2"].weight.copy_(head[:, :, None, None])
+            weights["mlm_layer.conv2.weight"][:, :, 0, 0] = head
 
     def loss(self, rng: np.random.Generator, size: int) -> Tensor:
         """Return the cross-entropy at masked positions; the mask ratio is cos(π/2 · U)."""
@@ -107,7 +110,7 @@ class TinyMeissonic(nn.Module):
         write_json(folder / "model_index.json", index)
 
 
-class TinyLlamaGen(nn.Module):
+class TinyLlamaGen(Trainable):
     """The autoregressive generator with its T5 encoder."""
 
     def __init__(self, tokenizer_folder: Path, seed: int = 0) -> None:
@@ -158,14 +161,14 @@ class TinyLlamaGen(nn.Module):
         text.write_t5_tokenizer(folder / "tokenizer")
 
 
-def write_weights(folder: Path, module: nn.Module, config: dict[str, object], name: str) -> None:
+def write_weights(folder: Path, module: nn.Module, config: Mapping[str, object], name: str) -> None:
     """Write `config.json` and the module's weights as float16 safetensors."""
     write_json(folder / "config.json", config)
     tensors = {key: value.half().contiguous() for key, value in module.state_dict().items()}
     save_file(tensors, folder / f"{name}.safetensors", metadata={"format": "pt"})
 
 
-def write_json(path: Path, content: dict[str, object]) -> None:
+def write_json(path: Path, content: Mapping[str, object]) -> None:
     """Write indented JSON, making its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2) + "\n")

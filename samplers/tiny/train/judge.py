@@ -16,13 +16,13 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 from bakeoff.samplers.tiny import grammar, world
 from bakeoff.samplers.tiny.grammar import Caption
 from bakeoff.samplers.tiny.train import text
-from bakeoff.samplers.tiny.train.loop import half_precision
+from bakeoff.samplers.tiny.train.loop import Trainable, half_precision
 
 PATCH_KINDS = 1 + len(world.SHAPES) * len(world.COLORS)
 MEAN, STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 
 
-class TinyJudge(nn.Module):
+class TinyJudge(Trainable):
     """The CLIP model with two parts that serve training only: a bias and a patch classifier."""
 
     def __init__(self, tokenizer_folder: Path, seed: int = 0) -> None:
@@ -40,9 +40,9 @@ class TinyJudge(nn.Module):
             text_config=words | tower,
             vision_config=tower | {"image_size": world.SIZE, "patch_size": world.CELL},
             projection_dim=text.WIDTH,
-            attn_implementation="eager",
         )
         self.clip = CLIPModel(config)
+        self.clip.set_attn_implementation("eager")  # its backward pass is faster on a CPU
         self.bias = nn.Parameter(torch.tensor(-4.0))
         self.patches = nn.Linear(text.WIDTH, PATCH_KINDS)
 

@@ -3,6 +3,7 @@
 import math
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,18 +30,26 @@ class Schedule:
     seed: int = 0
 
 
-Loss = Callable[[np.random.Generator, int], Tensor]
+class Trainable(nn.Module, ABC):
+    """A network with its data, its loss and its checkpoint format."""
+
+    @abstractmethod
+    def loss(self, rng: np.random.Generator, size: int) -> Tensor:
+        """Return the loss of a fresh batch."""
+
+    @abstractmethod
+    def export(self, folder: Path) -> None:
+        """Write the checkpoint."""
 
 
 def train(
     name: str,
-    model: nn.Module,
-    loss: Loss,
+    model: Trainable,
     schedule: Schedule,
     folder: Path,
-    inner: Callable[[str, Tensor], bool] = lambda name, weight: False,
-) -> nn.Module:
-    """Train `model` by `loss(rng, batch_size)` and return it with its averaged weights.
+    inner: Callable[[str, Tensor], bool],
+) -> None:
+    """Train `model` and leave it with its averaged weights.
 
     The random numbers of a step depend on the seed and the step alone, so a run that was stopped
     goes on from its last checkpoint in `folder` as if it had not been. `inner` picks the matrices
@@ -49,16 +58,16 @@ def train(
     optimizers = _optimizers(model, schedule, inner)
     average = {key: value.detach().clone() for key, value in model.state_dict().items()}
     path = folder / f"{name}.pt"
-    step = _resume(path, model, average, optimizers)
+    first = _resume(path, model, average, optimizers)
     saved = time.monotonic()
-    for step in range(step, schedule.steps):
+    for step in range(first, schedule.steps):
         torch.manual_seed(schedule.seed * 1_000_003 + step)
         share = _learning_rate_share(step, schedule)
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["peak_lr"] * share
             optimizer.zero_grad(set_to_none=True)
-        value = loss(np.random.default_rng([schedule.seed, step]), schedule.batch_size)
+        value = model.loss(np.random.default_rng([schedule.seed, step]), schedule.batch_size)
         value.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
@@ -70,7 +79,7 @@ def train(
             _save(path, model, average, optimizers, step + 1)
             saved = time.monotonic()
     model.load_state_dict(average)
-    return model.eval()
+    model.eval()
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from bakeoff.samplers.llamagen import load_tokenizer
 from bakeoff.samplers.networks import llamagen_vq, vq
 from bakeoff.samplers.networks.checkpoint import load_config, load_state, load_weights
 from bakeoff.samplers.recipe import Recipe
+from bakeoff.samplers.sampler import Sampler
 from bakeoff.samplers.tiny import grammar, world
 from bakeoff.samplers.tiny.detector import detect
 from bakeoff.samplers.tiny.train.__main__ import WEIGHTS
@@ -30,7 +31,7 @@ BATCH = 40
 
 def measure(
     models: Annotated[list[str] | None, typer.Option(help="`model recipe` to measure.")] = None,
-    split: Annotated[str, typer.Option(help="train or held_out.")] = "held_out",
+    split: Annotated[grammar.Split, typer.Option(help="train or held_out.")] = "held_out",
     seeds: Annotated[int, typer.Option(help="Seeds a prompt.")] = 5,
 ) -> None:
     """Print a Markdown table of accuracies with 95 % intervals."""
@@ -43,14 +44,13 @@ def measure(
         name, _, text = line.partition(" ")
         sampler, recipe = load_sampler(name), Recipe.from_text(text)
 
-        def draw(prompts: Sequence[str], seed: int, sampler=sampler, recipe=recipe) -> Images:
-            return sampler.generate(prompts, [seed] * len(prompts), recipe).images
-
-        _print_row(line, *_prompt_accuracies(draw, grammar.shapes_prompts(split), seeds))
+        prompts = grammar.shapes_prompts(split)
+        _print_row(line, *_prompt_accuracies(sampler, recipe, prompts, seeds))
 
 
 def _prompt_accuracies(
-    draw: Callable[[Sequence[str], int], Images],
+    sampler: Sampler,
+    recipe: Recipe,
     prompts: Sequence[grammar.ShapesPrompt],
     seeds: int,
 ) -> tuple[list[str], NDArray[np.float64]]:
@@ -59,7 +59,8 @@ def _prompt_accuracies(
     for seed in range(seeds):
         for start in range(0, len(prompts), BATCH):
             part = prompts[start : start + BATCH]
-            images = draw([prompt.prompt for prompt in part], seed)
+            texts = [prompt.prompt for prompt in part]
+            images = sampler.generate(texts, [seed] * len(texts), recipe).images
             for at, (prompt, image) in enumerate(zip(part, images, strict=True), start):
                 shares[at] += grammar.holds(prompt.expectation, detect(image)) / seeds
     return [prompt.task for prompt in prompts], shares

@@ -77,7 +77,6 @@ def clip_text_config(tokenizer: CLIPTokenizer, projection: int) -> CLIPTextConfi
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.eos_token_id,
-        attn_implementation="eager",
     )
 
 
@@ -94,9 +93,7 @@ def t5_config(tokenizer: PreTrainedTokenizerFast) -> T5Config:
         dropout_rate=0.0,
         pad_token_id=0,
         eos_token_id=1,
-        decoder_start_token_id=0,
         is_encoder_decoder=False,
-        tie_word_embeddings=False,
     )
 
 

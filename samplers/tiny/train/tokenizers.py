@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from bakeoff.samplers.networks.llamagen_vq import LlamaGenVQ, LlamaGenVQConfig
 from bakeoff.samplers.networks.vq import VQConfig, VQModel
 from bakeoff.samplers.tiny import grammar, world
 from bakeoff.samplers.tiny.train.generators import write_weights
-from bakeoff.samplers.tiny.train.loop import half_precision
+from bakeoff.samplers.tiny.train.loop import Trainable, half_precision
 
 CODE_SHARPNESS = 20.0  # of the softmax over code distances that trains the encoder
 
@@ -33,7 +33,7 @@ def batch(rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor]:
 
 
 def principal_codes(dim: int) -> Tensor:
-    """Return a first codebook [V, dim]: the patches' leading principal components, unit variance."""
+    """Return a first codebook [V, dim]: the patches' principal components at unit variance."""
     pixels = torch.from_numpy(world.patches()).flatten(1).float()
     left, _, _ = torch.linalg.svd(pixels - pixels.mean(dim=0), full_matrices=False)
     return left[:, :dim] * len(left) ** 0.5
@@ -47,7 +47,7 @@ def picture_loss(decoded: Tensor, images: Tensor) -> Tensor:
     return (weight * (error.abs() + 4 * error.square())).mean()
 
 
-class TinyVQModel(nn.Module):
+class TinyVQModel(Trainable):
     """The tokenizer of tiny-meissonic."""
 
     def __init__(self, seed: int = 0) -> None:
@@ -93,7 +93,7 @@ class TinyVQModel(nn.Module):
         write_weights(folder, self.network, config, "diffusion_pytorch_model")
 
 
-class TinyLlamaGenVQ(nn.Module):
+class TinyLlamaGenVQ(Trainable):
     """The tokenizer of tiny-llamagen: LlamaGen's VQ-8 at a quarter of its width."""
 
     def __init__(self, seed: int = 0) -> None:
