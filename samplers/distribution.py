@@ -13,7 +13,7 @@ POSITIVE_FLOOR = 1e-6  # the released code's least difference
 
 
 def guide(unconditional: Tensor, conditional: Tensor, scale: float) -> Tensor:
-    """Classifier-free guidance u + s (c - u) on logits, or on what a linear head makes them from."""
+    """Classifier-free guidance u + s (c - u), on logits or on the features of a linear head."""
     return unconditional + scale * (conditional - unconditional)
 
 

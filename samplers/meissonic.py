@@ -74,7 +74,8 @@ class MeissonicSampler:
         tokenizer = VQModel(VQConfig.from_dict(load_config(folder / "vqvae")))
         load_state(tokenizer, load_weights(folder / "vqvae"), source=folder / "vqvae")
         text_encoder = ClipTextEncoder.from_folder(folder / "text_encoder", folder / "tokenizer")
-        nn.Module.to(text_encoder.model, device)
+        # Its configuration may name the dtype of the files; that is not the one to run in.
+        nn.Module.to(text_encoder.model, device, torch.float32)
         factor = tokenizer.config.factor
         if resolution is None:
             tokens = entries.get("sample_size")

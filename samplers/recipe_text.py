@@ -25,7 +25,9 @@ def parse_line(text: str) -> dict[str, Any]:
     while place < len(text):
         word = _WORD.match(text, place)
         if word is None:
-            raise InputError(f"recipe text must be words key=value, stopped at {text[place:]!r}")
+            raise InputError(
+                f"recipe text must be words key=value, stopped at {text[place:].strip()!r}"
+            )
         key, value = word.groups()
         if key in values:
             raise InputError(f"recipe key {key!r} comes twice in {text!r}")

@@ -1,0 +1,65 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bakeoff.samplers.catalog import MODELS, find_model, load_sampler, weights_hash
+from bakeoff.samplers.errors import InputError
+from bakeoff.samplers.recipe import Recipe
+
+CHECKPOINT = Path(__file__).parents[1] / "golden/meissonic/ckpt_plain"
+
+
+def test_entries_are_complete_and_their_recipes_suit_them() -> None:
+    for name, entry in MODELS.items():
+        assert entry.name == name and entry.description and entry.licence and entry.resolution
+        assert entry.recipe is not None
+        entry.recipe.check_family(entry.family)
+
+
+def test_folder_in_an_official_layout_becomes_a_sampler() -> None:
+    entry = find_model(CHECKPOINT)
+    assert (entry.name, entry.family, entry.recipe) == ("ckpt_plain", "masked", None)
+    sampler = load_sampler(str(CHECKPOINT))
+    assert (sampler.name, sampler.family) == ("ckpt_plain", "masked")
+    assert sampler.weights_hash == weights_hash(CHECKPOINT)
+
+
+def test_layout_tells_the_family(tmp_path: Path) -> None:
+    for part in ("gpt", "vq"):
+        (tmp_path / part).mkdir()
+    assert find_model(tmp_path).family == "autoregressive"
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_shipped_models_load_and_generate(name: str) -> None:
+    entry = MODELS[name]
+    if not entry.folder.is_dir():
+        pytest.skip("its weights are not here yet")
+    sampler = load_sampler(name)
+    recipe = Recipe(steps=2) if entry.family == "masked" else Recipe()
+    made = sampler.generate(["a photo of a red circle"], [0], recipe)
+    assert (sampler.name, sampler.family) == (name, entry.family)
+    assert made.images.shape == (1, entry.resolution, entry.resolution, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("tiny-meisonic", "did you mean 'tiny-meissonic'"),
+        ("nothing", "known: tiny-llamagen, tiny-meissonic"),
+        ("./nowhere/at-all", "'nowhere/at-all' does not exist"),
+        (str(CHECKPOINT.parent), "must hold transformer/ and vqvae/ or gpt/ and vq/"),
+    ],
+)
+def test_unknown_models_are_refused_in_one_sentence(name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        load_sampler(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_listing_models_does_not_wait_for_torch() -> None:
+    code = "import sys, bakeoff.samplers.catalog; print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "False", result.stderr

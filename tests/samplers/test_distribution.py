@@ -1,0 +1,150 @@
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from bakeoff.samplers.choices import Noise
+from bakeoff.samplers.distribution import (
+    difference,
+    divergence,
+    draw,
+    guide,
+    lowest,
+    redraw,
+    regularize,
+    temper,
+    truncate,
+)
+from bakeoff.samplers.schedules import noise_deviation
+
+
+def log(*rows: list[float]) -> Tensor:
+    return torch.tensor(rows).log()
+
+
+def token_major(logits: Tensor) -> Tensor:
+    return logits.flatten(2).transpose(1, 2)  # [B, C, H, W] -> [B, K, C]
+
+
+@pytest.mark.golden_files("meissonic/noise_regularization")
+@pytest.mark.parametrize(("preset", "amplitude"), [("official", 2.0), ("paper", 1.0)])
+def test_noise_regularization_is_as_given(golden_file: Any, preset: str, amplitude: float) -> None:
+    noise = Noise(curve="abs_cos", amplitude=amplitude)
+    for case in golden_file.description["cases"]:
+        tensors = golden_file.part(case["id"])
+        logits, steps = token_major(tensors["in.logits"]), case["N"]
+        untouched = logits.clone()
+        deviation = noise_deviation(noise, steps - 1 - case["timestep"], steps)
+        noisy = regularize(logits, tensors["in.normal"], deviation)
+        expected = tensors[f"out.probs_{preset}"]
+        torch.testing.assert_close(temper(noisy, 1.0).exp(), expected, atol=1e-6, rtol=0)
+        assert logits.equal(untouched)
+
+
+@pytest.mark.golden_files("meissonic/differential_sampling")
+@pytest.mark.parametrize(("preset", "rule"), [("official", "positive"), ("paper", "abs")])
+def test_differential_sampling_is_as_given(golden_file: Any, preset: str, rule: str) -> None:
+    for case in golden_file.description["cases"]:
+        tensors = golden_file.part(case["id"])
+        previous = temper(token_major(tensors["in.logits_prev"]), 1.0)
+        current = temper(token_major(tensors["in.logits_cur"]), 1.0)
+        distance = divergence(current, previous)
+        torch.testing.assert_close(distance, tensors["out.kl"], atol=1e-5, rtol=0)
+        assert lowest(distance, case["n_selected"]).equal(tensors["out.selected"])
+        changed = redraw(current, previous, case["z_percent"], rule)
+        assert (changed != current).any(dim=-1).equal(tensors["out.selected"])
+        expected = tensors[f"out.probs_{preset}"]
+        torch.testing.assert_close(changed.exp(), expected, atol=1e-6, rtol=0)
+
+
+def test_guidance_goes_from_unconditional_through_conditional() -> None:
+    without, given = torch.tensor([1.0, 2.0]), torch.tensor([2.0, 0.0])
+    assert guide(without, given, 1.0).equal(given)
+    assert guide(without, given, 0.0).equal(without)
+    assert guide(without, given, 3.0).tolist() == [4.0, -4.0]
+
+
+def test_temperature_sharpens_and_flattens() -> None:
+    logits = torch.tensor([[0.0, 2.0]])
+    for temperature in (0.5, 1.0, 2.0):
+        ratio = temper(logits, temperature).diff().item()
+        assert ratio == pytest.approx(2 / temperature)
+
+
+def test_half_precision_logits_become_float32() -> None:
+    assert temper(torch.zeros(2, 3, dtype=torch.bfloat16), 0.7).dtype == torch.float32
+
+
+def test_divergence_counts_impossible_codes_as_nothing() -> None:
+    p, q = log([0.5, 0.5, 0.0]), log([0.25, 0.5, 0.25])
+    assert divergence(p, q).item() == pytest.approx(0.5 * torch.tensor(2.0).log().item())
+    assert divergence(p, p).item() == 0
+    assert divergence(q, p).item() == torch.inf
+
+
+def test_difference_keeps_a_distribution_that_did_not_change() -> None:
+    p = log([0.25, 0.75])
+    assert difference(p, p, "abs").equal(p)
+
+
+def test_rules_differ_in_what_fell() -> None:
+    p, q = log([0.5, 0.3, 0.2]), log([0.2, 0.3, 0.5])
+    assert difference(p, q, "abs").exp().tolist()[0] == pytest.approx([0.5, 0, 0.5], abs=1e-6)
+    assert difference(p, q, "positive").exp().tolist()[0] == pytest.approx([1, 0, 0], abs=1e-5)
+
+
+def test_only_the_pool_is_redrawn_and_counted() -> None:
+    generator = torch.Generator().manual_seed(0)
+    p, q = (torch.randn(2, 8, 5, generator=generator).log_softmax(-1) for _ in range(2))
+    pool = torch.zeros(2, 8, dtype=torch.bool)
+    pool[0, :4], pool[1, 6:] = True, True
+    changed = (redraw(p, q, 50, "abs", pool) != p).any(dim=-1)
+    assert changed.sum(dim=1).tolist() == [2, 1]
+    assert not (changed & ~pool).any()
+
+
+def test_lowest_takes_exactly_as_many_as_asked_even_in_ties() -> None:
+    values = torch.tensor([[1.0, 0.0, 1.0, 1.0], [3.0, 2.0, 1.0, 0.0]])
+    assert lowest(values, torch.tensor([2, 0])).tolist() == [
+        [True, True, False, False],
+        [False] * 4,
+    ]
+    assert lowest(values, 3).sum(dim=1).tolist() == [3, 3]
+
+
+def test_top_k_keeps_ties_with_the_kth() -> None:
+    probs = log([0.4, 0.2, 0.2, 0.2], [0.1, 0.2, 0.3, 0.4])
+    kept = truncate(probs, 2, 1.0).exp()
+    assert kept[0].tolist() == pytest.approx([0.4, 0.2, 0.2, 0.2])
+    assert kept[1].tolist() == pytest.approx([0, 0, 3 / 7, 4 / 7])
+    assert truncate(probs, 99, 1.0).equal(probs)
+
+
+@pytest.mark.parametrize(
+    ("top_p", "expected"),
+    [(0.35, [0, 0, 0, 1]), (0.45, [0, 0, 3 / 7, 4 / 7]), (0.95, [0.1, 0.2, 0.3, 0.4])],
+)
+def test_top_p_keeps_the_code_that_crosses_it(top_p: float, expected: list[float]) -> None:
+    probs = log([0.1, 0.2, 0.3, 0.4])
+    assert truncate(probs, None, top_p).exp().tolist()[0] == pytest.approx(expected)
+
+
+def test_draw_follows_the_distribution() -> None:
+    probs = torch.tensor([0.1, 0.0, 0.6, 0.3, 0.0])
+    uniform = (torch.arange(10_000) + 0.5) / 10_000
+    codes = draw(probs.log().expand(10_000, 5), uniform)
+    assert torch.bincount(codes, minlength=5).tolist() == [1000, 0, 6000, 3000, 0]
+
+
+@pytest.mark.parametrize("number", [0.0, 1 - 2**-24])
+def test_draw_never_takes_an_impossible_code_at_the_edges(number: float) -> None:
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(2000, 50, generator=generator)
+    logits[:, [0, 1, 48, 49]] = -torch.inf
+    codes = draw(logits.log_softmax(-1), torch.full((2000,), number))
+    assert codes.min() >= 2 and codes.max() <= 47
+
+
+def test_draw_without_temperature_takes_the_likeliest() -> None:
+    assert draw(log([0.2, 0.5, 0.3]), torch.tensor([0.99]), temperature=0).tolist() == [1]

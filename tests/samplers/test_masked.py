@@ -1,0 +1,279 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from bakeoff.samplers.choices import CHOICES
+from bakeoff.samplers.distribution import temper
+from bakeoff.samplers.errors import InputError
+from bakeoff.samplers.masked import (
+    MaskedSample,
+    StepRecord,
+    backtrack,
+    backtrack_score,
+    gumbel,
+    remask,
+    sample_masked,
+)
+from bakeoff.samplers.recipe import Recipe
+from bakeoff.samplers.schedules import masked_after, masking_temperatures, raw_counts
+from bakeoff.samplers.streams import Streams
+
+CODES, MASK, GRID = 20, 25, (6, 5)
+
+
+class Network:
+    """A small deterministic network: every position looks at all tokens, the step and the scale."""
+
+    def __init__(self) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.embedding = torch.randn(MASK + 1, CODES, generator=generator, dtype=torch.float64)
+        self.places = torch.randn(30, CODES, generator=generator, dtype=torch.float64)
+        self.calls: list[tuple[int, float]] = []
+
+    def __call__(self, tokens: Tensor, timestep: int, scale: float) -> Tensor:
+        self.calls.append((timestep, scale))
+        seen = self.embedding[tokens.flatten(1)]  # [B, K, C]
+        mixed = seen.roll(1, dims=1) + seen.mean(dim=1, keepdim=True) + 0.1 * timestep
+        return ((1 + scale) * (mixed * self.places).sin()).float()
+
+
+def sample(
+    text: str, seeds: list[int], callback: Callable[[StepRecord], None] | None = None
+) -> MaskedSample:
+    start = torch.full((len(seeds), *GRID), MASK)
+    return sample_masked(Network(), start, MASK, Recipe.from_text(text), Streams(seeds), callback)
+
+
+def token_major(logits: Tensor) -> Tensor:
+    return logits.flatten(2).transpose(1, 2)
+
+
+@pytest.mark.golden_files("meissonic/step_vanilla")
+def test_step_masks_what_the_official_one_masks(golden_file: Any) -> None:
+    for case in golden_file.description["cases"]:
+        tensors, mask = golden_file.part(case["id"]), case["mask_token_id"]
+        tokens, step, steps = tensors["in.sample"], case["step_index"], case["N"]
+        unknown = tokens.flatten(1) == mask
+        log_probs = temper(token_major(tensors["in.logits"]), 1.0)
+        drawn = torch.where(unknown, tensors["in.drawn_tokens"], tokens.flatten(1))
+        assert drawn.view_as(tokens).equal(tensors["out.pred_original_sample"])
+        confidence = log_probs.gather(-1, tensors["in.drawn_tokens"].unsqueeze(-1)).squeeze(-1)
+        noise = gumbel(tensors["in.uniform"])
+        torch.testing.assert_close(noise, tensors["in.gumbel"], atol=1e-5, rtol=1e-5)
+        temperature = masking_temperatures(*case["temperature_range"], steps)[step]
+        score = (confidence + temperature * noise).masked_fill(~unknown, torch.inf)
+        raw = raw_counts(Recipe().schedule, steps, unknown.shape[1])
+        count = masked_after(int(raw[step]), unknown.sum(dim=1), last=step == steps - 1)
+        result = remask(drawn, score, count, mask)
+        assert result.view_as(tokens).equal(tensors["out.prev_sample"])
+
+
+@pytest.mark.golden_files("meissonic/zigzag_backtrack")
+def test_backtrack_masks_what_the_official_one_masks(golden_file: Any) -> None:
+    for case in golden_file.description["cases"]:
+        tensors, mask = golden_file.part(case["id"]), case["mask_token_id"]
+        before, after = tensors["in.z_before_forward"], tensors["in.z_after_forward"]
+        log_probs = temper(token_major(tensors["in.inversion_logits"]), 1.0)
+        flat, uniform = after.flatten(1), torch.full(after.flatten(1).shape, 0.5)
+        score = backtrack_score("high_max_prob", log_probs, flat, uniform, 0.0)
+        back = backtrack(before, after, score, "high_max_prob", mask)
+        assert back.equal(tensors["out.z_backtracked_official"])
+        # the paper's order on the official count
+        score = backtrack_score("low_token_prob", log_probs, flat, uniform, 0.0)
+        score = score.masked_fill(flat == mask, torch.inf)
+        lowest = remask(flat, score, torch.tensor([case["n_remasked"]]), mask).view_as(after)
+        assert lowest.equal(tensors["out.alt_lowest_prob_of_kept_token"])
+
+
+def test_backtrack_counts_every_image_for_itself() -> None:
+    generator = torch.Generator().manual_seed(2)
+    after = torch.randint(0, CODES, (3, *GRID), generator=generator)
+    before = after.clone()
+    for image, (known, revealed) in enumerate([(10, 5), (20, 1), (3, 9)]):
+        before[image].view(-1)[known:] = MASK
+        after[image].view(-1)[known + revealed :] = MASK
+    score = torch.rand(3, 30, generator=generator)
+    for rule, spared in (("low_token_prob", 0), ("random", 0), ("high_max_prob", 1)):
+        back = backtrack(before, after, score, rule, MASK)
+        masked = (back == MASK).sum(dim=(1, 2)) - (before == MASK).sum(dim=(1, 2))
+        assert masked.tolist() == [-spared] * 3
+        assert ((back == MASK) | (back == after)).all()
+        alone = backtrack(before[1:2], after[1:2], score[1:2], rule, MASK)
+        assert alone.equal(back[1:2])
+
+
+def test_paper_and_official_backtracks_prefer_opposite_tokens() -> None:
+    log_probs = torch.tensor([[[0.9, 0.1], [0.6, 0.4]]]).log()
+    tokens, uniform = torch.tensor([[0, 1]]), torch.full((1, 2), 0.5)
+    paper = backtrack_score("low_token_prob", log_probs, tokens, uniform, 0.0)
+    official = backtrack_score("high_max_prob", log_probs, tokens, uniform, 0.0)
+    assert paper.argmin() == 1 and official.argmin() == 0
+
+
+# All but those that set the cost of plain sampling.
+COSTED = [choice for choice in CHOICES if choice.field not in ("steps", "guidance_scale")]
+RECIPES = st.builds(
+    " ".join,
+    st.tuples(
+        st.integers(2, 40).map(lambda n: f"steps={n}"),
+        st.sampled_from(["", "guidance_scale=1", "guidance_scale=3.5"]),
+        st.sampled_from(["", "temperature=0", "temperature=0.7", "temperature=2"]),
+        st.sampled_from(["", "masking_temperature=0..0", "masking_temperature=4.5"]),
+        st.sampled_from(
+            ["", "schedule=linear", "schedule=one_minus_t_pow(0.6)", "schedule=pow_one_minus_t(3)"]
+        ),
+        st.sampled_from(["", "noise=abs_cos", "noise=half_then_full(2)"]),
+        st.sampled_from(
+            ["", "differential=75", "differential=100(rule=positive,carry=modified,pool=masked)"]
+        ),
+        st.sampled_from(
+            [
+                "",
+                "zigzag=low_token_prob",
+                "zigzag=high_max_prob(guidance=-1)",
+                "zigzag=random(first=1)",
+                "zigzag=recover",
+                "zigzag=low_token_prob(guidance=1)",
+            ]
+        ),
+        st.sampled_from(["", "top_k=3", "top_p=0.5"]),
+    ),
+).map(lambda text: " ".join(text.split()))
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=RECIPES, seeds=st.lists(st.integers(0, 10**18), min_size=1, max_size=4))
+def test_any_recipe_fills_in_valid_tokens_on_schedule(text: str, seeds: list[int]) -> None:
+    recipe, records = Recipe.from_text(text), list[StepRecord]()
+    made = sample(text, seeds, records.append)
+    assert made.tokens.min() >= 0 and made.tokens.max() < CODES
+    raw = raw_counts(recipe.schedule, recipe.steps or 0, 30)
+    unknown = torch.full((len(seeds),), 30)
+    for record in records:
+        if record.phase == "forward":
+            last = record.step == recipe.steps - 1
+            unknown = masked_after(int(raw[record.step]), unknown, last)
+            assert record.masked.equal(unknown)
+        else:
+            assert (record.masked >= unknown).all()
+            unknown = record.masked
+    for place, seed in enumerate(seeds):
+        assert sample(text, [seed]).tokens.equal(made.tokens[place : place + 1])
+
+
+@pytest.mark.parametrize("choice", COSTED, ids=[choice.example for choice in COSTED])
+@pytest.mark.parametrize("steps", [3, 16])
+def test_choices_cost_the_row_evaluations_they_tell(choice: Any, steps: int) -> None:
+    made = sample(f"steps={steps} guidance_scale=4 {choice.example}", [0])
+    assert made.row_evaluations == 2 * steps + choice.cost(steps)
+
+
+def test_every_choice_of_a_recipe_is_told_of() -> None:
+    assert {choice.field for choice in CHOICES} == set(Recipe.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "calls"),
+    [
+        ("steps=10", 10, 10),
+        ("steps=10 guidance_scale=2", 20, 10),
+        ("steps=10 guidance_scale=2 zigzag=high_max_prob(guidance=1)", 47, 28),
+        ("steps=10 guidance_scale=2 zigzag=low_token_prob(guidance=9)", 56, 28),
+        ("steps=10 guidance_scale=2 zigzag=low_token_prob(first=4)", 32, 18),
+        ("steps=10 guidance_scale=2 zigzag=random", 38, 19),
+        ("steps=10 guidance_scale=2 zigzag=recover", 20, 10),
+        ("steps=10 zigzag=low_token_prob", 28, 28),
+    ],
+)
+def test_row_evaluations_count_each_row_per_image(text: str, rows: int, calls: int) -> None:
+    made = sample(text, [0, 1])
+    assert (made.row_evaluations, made.network_calls) == (rows, calls)
+
+
+def test_network_is_told_the_steps_that_are_left() -> None:
+    network = Network()
+    start = torch.full((1, *GRID), MASK)
+    recipe = Recipe.from_text("steps=3 guidance_scale=2 zigzag=low_token_prob(guidance=0.5)")
+    sample_masked(network, start, MASK, recipe, Streams([0]))
+    first, second = [(2, 2.0), (1, 0.5), (2, 2.0)], [(1, 2.0), (0, 0.5), (1, 2.0)]
+    assert network.calls == [*first, *second, (0, 2.0)]
+
+
+def test_known_tokens_of_the_start_stay() -> None:
+    start = torch.full((2, *GRID), MASK)
+    start[0, 0], start[1, :, 2] = 7, 9
+    recipe = Recipe.from_text("steps=6 noise=abs_cos differential=75")
+    made = sample_masked(Network(), start, MASK, recipe, Streams([0, 1])).tokens
+    assert (made[0, 0] == 7).all() and (made[1, :, 2] == 9).all() and (made < CODES).all()
+
+
+CHANGES = [
+    "noise=abs_cos",
+    "differential=75",
+    "differential=75(rule=positive)",
+    "differential=75(carry=modified)",
+    "differential=75(pool=masked)",
+    "zigzag=low_token_prob",
+    "zigzag=high_max_prob",
+    "zigzag=random",
+    "zigzag=recover",
+    "schedule=linear",
+    "top_k=2",
+    "top_p=0.3",
+    "temperature=0.5",
+    "masking_temperature=0..0",
+]
+
+
+def test_every_choice_has_an_effect_of_its_own() -> None:
+    texts = [f"steps=8 guidance_scale=2 {change}" for change in ["", *CHANGES]]
+    made = [tuple(sample(text, [0, 1, 2]).tokens.flatten().tolist()) for text in texts]
+    assert len(set(made)) == len(made)
+
+
+def test_adding_a_choice_does_not_shift_the_noise_of_others() -> None:
+    seen: dict[str, dict[tuple[str, int], list[float]]] = {}
+
+    class Listening(Streams):
+        def uniform(self, purpose: str, step: int, shape: Any) -> Tensor:
+            numbers = super().uniform(purpose, step, shape)
+            assert (purpose, step) not in drawn, "two draws share one stream"
+            drawn[purpose, step] = numbers.flatten().tolist()
+            return numbers
+
+    for change in ["", *CHANGES]:
+        drawn = seen[change] = {}
+        recipe = Recipe.from_text(f"steps=4 {change}")
+        sample_masked(Network(), torch.full((1, *GRID), MASK), MASK, recipe, Listening([5]))
+    for drawn in seen.values():
+        assert {key: drawn[key] for key in seen[""]} == seen[""]
+
+
+def test_differential_sampling_spares_the_first_and_the_last_step() -> None:
+    # Of two steps none is between; of three the middle one is redrawn.
+    for steps, equal in ((2, True), (3, False)):
+        plain, redrawn = (
+            sample(f"steps={steps} {change}", [0, 1, 2]).tokens
+            for change in ("", "differential=100")
+        )
+        assert plain.equal(redrawn) is equal
+
+
+def test_recovering_draws_the_same_step_again_from_where_it_began() -> None:
+    records: list[StepRecord] = []
+    sample("steps=4 zigzag=recover", [0], records.append)
+    phases = [record.phase for record in records]
+    assert phases == ["forward", "backtrack", "forward"] * 3 + ["forward"]
+    assert (records[1].tokens == MASK).all()
+    assert records[4].tokens.equal(records[2].tokens)
+    assert not records[2].tokens.equal(records[0].tokens)
+
+
+def test_recipe_of_another_family_is_refused() -> None:
+    with pytest.raises(InputError, match="steps is missing"):
+        sample("guidance_scale=2", [0])

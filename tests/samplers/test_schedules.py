@@ -1,0 +1,118 @@
+import re
+from typing import Any
+
+import pytest
+import torch
+
+from bakeoff.samplers.choices import Noise, Schedule
+from bakeoff.samplers.schedules import (
+    DEVIATIONS,
+    mask_ratio,
+    masked_after,
+    masking_temperatures,
+    noise_deviation,
+    raw_counts,
+)
+
+OFFICIAL = re.compile(r"mask_len\.(?P<name>\w+)\.N(?P<steps>\d+)\.K(?P<tokens>\d+)")
+DERIVED = re.compile(
+    r"(?P<kind>sigma|raw_mask_len)\.(?P<name>cosine|linear|pow_one_minus_t|one_minus_t_pow)"
+    r"(\.p(?P<p>[\d.]+))?\.N(?P<steps>\d+)(\.K(?P<tokens>\d+))?"
+)
+NEAR = "near_integer_entries_where_plus_minus_1_is_acceptable"
+
+
+def run_down(name: str, steps: int, tokens: int, unknown: int) -> list[int]:
+    """Return the masked counts of a run that begins with some tokens unknown."""
+    raw = raw_counts(Schedule(name=name), steps, tokens)
+    counts, left = [], torch.tensor([unknown])
+    for step in range(steps):
+        left = masked_after(int(raw[step]), left, last=step == steps - 1)
+        counts.append(int(left))
+    return counts
+
+
+@pytest.mark.golden_files("meissonic/schedule_official")
+def test_mask_counts_and_temperatures_are_the_official_ones(golden_file: Any) -> None:
+    tested = 0
+    for key, expected in golden_file.tensors.items():
+        if match := OFFICIAL.fullmatch(key):
+            steps, tokens = int(match["steps"]), int(match["tokens"])
+            counts = run_down(match["name"], steps, tokens, tokens)
+        elif match := OFFICIAL.fullmatch(key.removeprefix("partial.")):
+            unknown = int(golden_file.tensors["partial.start_mask"].sum())
+            counts = run_down(match["name"], int(match["steps"]), int(match["tokens"]), unknown)
+        elif key.startswith("temps."):
+            kind, *ends = key.split(".N")[0].removeprefix("temps.").split("_")
+            start, end = (float(e) for e in (ends if kind == "tuple" else [*ends, "0.01"]))
+            temperatures = masking_temperatures(start, end, len(expected))
+            torch.testing.assert_close(temperatures, expected, atol=1e-6, rtol=0)
+            continue
+        else:
+            continue
+        assert counts == expected.tolist(), key
+        tested += 1
+    assert tested
+
+
+@pytest.mark.golden_files("meissonic/schedule_derived")
+def test_papers_schedules_follow_their_formulas(golden_file: Any) -> None:
+    near = golden_file.description[NEAR]
+    tested = 0
+    for key, expected in golden_file.tensors.items():
+        match = DERIVED.fullmatch(key)
+        if match is None:
+            continue
+        schedule = Schedule(name=match["name"], p=float(match["p"]) if match["p"] else None)
+        steps = int(match["steps"])
+        if match["kind"] == "sigma":
+            t = torch.arange(1, steps + 1, dtype=torch.float64) / steps
+            torch.testing.assert_close(mask_ratio(schedule, t), expected, atol=1e-12, rtol=0)
+        else:
+            off = (raw_counts(schedule, steps, int(match["tokens"])) - expected).abs()
+            allowed = near.get(key.removeprefix("raw_mask_len."), [])
+            assert set(off.nonzero().flatten().tolist()) <= set(allowed) and off.max() <= 1, key
+        tested += 1
+    assert tested
+
+
+def test_counts_are_taken_in_float32() -> None:
+    # 4096 cos(pi/3) is 2048; float32 falls just below, and officially so
+    assert raw_counts(Schedule(name="cosine"), 3, 4096).tolist() == [3547, 2047, 0]
+
+
+def test_images_with_fewer_unknown_tokens_keep_their_own_count() -> None:
+    unknown = torch.tensor([40, 10, 2, 1])
+    assert masked_after(20, unknown, last=False).tolist() == [20, 9, 1, 1]
+    assert masked_after(0, unknown, last=False).tolist() == [1, 1, 1, 1]
+    assert masked_after(20, unknown, last=True).tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("curve", "expected"),
+    [
+        ("abs_cos", [2.0, 1.0, 0.0, 1.0, 2.0]),
+        ("half_abs_cos", [1.0, 0.5, 0.0, 0.5, 1.0]),
+        ("half_then_full", [1.0, 0.5, 0.0, 1.0, 2.0]),
+        ("full_then_half", [2.0, 1.0, 0.0, 0.5, 1.0]),
+    ],
+)
+def test_noise_follows_its_curve_from_first_to_last_step(curve: str, expected: list[float]) -> None:
+    noise = Noise(curve=curve, amplitude=2)
+    # cos(pi/3) = 1/2: steps 0, 1/3, 1/2, 2/3 and 1 of the way
+    seen = [noise_deviation(noise, step, 7) for step in (0, 2, 3, 4, 6)]
+    assert seen == pytest.approx(expected, abs=1e-12)
+
+
+def test_single_step_takes_the_noise_of_the_first() -> None:
+    assert noise_deviation(Noise(curve="abs_cos", amplitude=1.5), 0, 1) == 1.5
+
+
+def test_every_curve_and_schedule_of_a_recipe_is_built() -> None:
+    assert set(Noise.model_fields["curve"].annotation.__args__) == set(DEVIATIONS)
+    for name in Schedule.model_fields["name"].annotation.__args__:
+        ratio = mask_ratio(
+            Schedule(name=name, p=0.6 if "pow" in name else None), torch.linspace(0, 1, 9)
+        )
+        assert ratio[0] == 1 and ratio[-1] == pytest.approx(0, abs=1e-6)
+        assert (ratio.diff() < 0).all()
