@@ -1,0 +1,1 @@
+"""Streamlit pages over a store: queries in, widgets out."""

@@ -1,10 +1,10 @@
 """A leaderboard as rich tables, with notes that say how its numbers are made."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -103,27 +103,42 @@ def _control_notes(board: Leaderboard) -> Iterator[str]:
 
 
 def _standings(board: Leaderboard) -> Table:
-    table = Table(title=f"Study {escape(board.study)}", title_justify="left", pad_edge=False)
-    table.add_column("entry", overflow="fold")
+    table = _table(f"Study {board.study}")
     table.add_column("images\nprompts", justify="right")
     for info in board.metrics:
         arrow = "↑" if info.higher_is_better else "↓"
         unit = " %" if info.range == SHARE else ""
-        table.add_column(f"{info.name}{unit} {arrow}", justify="right")
+        table.add_column(f"{info.name.replace('_', ' ')}{unit} {arrow}", justify="right")
     if board.baseline and board.decided_by:
         table.add_column("wins %\nvs baseline", justify="right")
     for heading in ("s/img", "row\nevals", "memory\nMB"):
         table.add_column(heading, justify="right")
-    for place, standing in enumerate(board.standings):
-        following = board.standings[place + 1 : place + 2]
-        last_of_model = bool(following) and following[0].model != standing.model
-        table.add_row(*_cells(board, standing), end_section=last_of_model)
+    for standing, name in _below_models(table, board):
+        label = "baseline" if standing.is_baseline else "A/A control"
+        shown = label if standing.is_baseline or standing.is_control else ""
+        table.add_row(_two_lines(name, shown), *_cells(board, standing))
     return table
 
 
+def _table(title: str) -> Table:
+    box = SIMPLE_HEAD  # no verticals: they would cost a terminal its last columns
+    table = Table(title=Text(title), title_justify="left", box=box, padding=(0, 1, 0, 0))
+    table.add_column("entry", no_wrap=True)
+    return table
+
+
+def _below_models(table: Table, board: Leaderboard) -> Iterator[tuple[Standing, str]]:
+    """Yield standings with their short names, after a row for each model."""
+    above = None
+    for standing in board.standings:
+        head, slash, recipe = standing.entry.partition("/")
+        if slash and head != above:
+            table.add_row(Text(head, style="bold"))
+            above = head
+        yield standing, f"  {recipe}" if slash else standing.entry
+
+
 def _cells(board: Leaderboard, standing: Standing) -> Iterator[Text]:
-    label = "baseline" if standing.is_baseline else "A/A control" if standing.is_control else ""
-    yield _two_lines(standing.entry, label)
     yield _two_lines(str(standing.samples), str(standing.prompts))
     for info in board.metrics:
         yield _two_lines(*number(info, standing.scores.get(info.name)))
@@ -144,18 +159,17 @@ def _wins(wins: WinRate | None) -> tuple[str, str]:
 def _two_lines(first: str, second: str) -> Text:
     """Return a value above its interval: the table stays narrow enough for a terminal."""
     text = Text(first)
-    return text.append(f"\n{second}", style="dim") if second else text
+    indent = first[: len(first) - len(first.lstrip())]
+    return text.append(f"\n{indent}{second}", style="dim") if second else text
 
 
 def _tasks(board: Leaderboard) -> Table:
     info = next(info for info in board.metrics if info.name == board.decided_by)
-    names: Sequence[str] = sorted({task for s in board.standings for task in s.tasks})
-    title = f"{info.name} by task" + (" (%)" if info.range == SHARE else "")
-    table = Table(title=title, title_justify="left", pad_edge=False)
-    table.add_column("entry", overflow="fold")
+    names = sorted({task for standing in board.standings for task in standing.tasks})
+    table = _table(f"{info.name} by task" + (" (%)" if info.range == SHARE else ""))
     for name in names:
-        table.add_column(escape(name), justify="right")
-    for standing in board.standings:
+        table.add_column(Text(name.replace("_", " ")), justify="right")
+    for standing, short in _below_models(table, board):
         cells = (_two_lines(*number(info, standing.tasks.get(name))) for name in names)
-        table.add_row(Text(standing.entry), *cells)
+        table.add_row(Text(short), *cells)
     return table

@@ -12,6 +12,7 @@ from bakeoff.platform.store import Store
 FOLDER = Path(__file__).parent / "sql"
 # Each may build on those before it; every other file in the folder is a query.
 VIEWS = ("entries", "study_metrics", "entry_samples", "entry_scores", "pairs")
+STORE_VARIABLE = "BAKEOFF_STORE"  # environment: the store that the dashboard opens
 Row = dict[str, Any]
 
 
@@ -47,6 +48,13 @@ def open_views(store: Path | str) -> Views:
         InputError: the folder holds no store that this version can read.
     """
     return Views(Store.open(store))
+
+
+def fingerprint(store: Path) -> str:
+    """Return a text that changes when parts are added to a store or replaced."""
+    opened = Store(store)
+    stats = [part.stat() for table in TABLES for part in opened.parts(table)]
+    return f"{len(stats)} {max((stat.st_mtime_ns for stat in stats), default=0)}"
 
 
 @cache

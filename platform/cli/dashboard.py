@@ -9,9 +9,6 @@ from typing import Annotated
 
 import typer
 
-from bakeoff.platform.store import Store
-
-STORE_VARIABLE = "BAKEOFF_STORE"  # tells the page which store to open
 OPTIONS = (
     "--server.address=127.0.0.1",
     "--server.headless=true",
@@ -26,7 +23,9 @@ def dashboard(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8501,
 ) -> None:
     """Open the store in a browser: leaderboard, win rates, pictures. Ends with Ctrl-C."""
-    Store.open(store)
+    from bakeoff.platform.views import STORE_VARIABLE, open_views
+
+    open_views(store)
     typer.echo(f"Dashboard of {store}: http://127.0.0.1:{port}")
     environment = {**os.environ, STORE_VARIABLE: str(store.resolve())}
     try:

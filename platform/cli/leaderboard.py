@@ -5,11 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-
-from bakeoff.platform.leaderboard import leaderboard as build
-from bakeoff.platform.leaderboard_table import render
-from bakeoff.platform.views import open_views
 
 PIPED_WIDTH = 120  # columns when the output is no terminal
 
@@ -27,6 +22,12 @@ def leaderboard(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the standings of a study: means with intervals, paired win rates, costs."""
+    from rich.console import Console
+
+    from bakeoff.platform.leaderboard import leaderboard as build
+    from bakeoff.platform.leaderboard_table import render
+    from bakeoff.platform.views import open_views
+
     board = build(open_views(store), study, metric)
     if as_json:
         typer.echo(json.dumps(board.as_json(), indent=2, ensure_ascii=False))

@@ -5,9 +5,6 @@ from typing import Annotated
 
 import typer
 
-from bakeoff.platform.contact_sheet import contact_sheet
-from bakeoff.platform.leaderboard import choose_study
-from bakeoff.platform.views import open_views
 from bakeoff.samplers.errors import InputError
 
 
@@ -20,6 +17,10 @@ def show(
     ] = None,
 ) -> None:
     """Write a contact sheet: rows are prompts, columns are entries."""
+    from bakeoff.platform.contact_sheet import contact_sheet
+    from bakeoff.platform.leaderboard import choose_study
+    from bakeoff.platform.views import open_views
+
     if out.suffix.lower() != ".png":
         raise InputError(f"--out {str(out)!r} must end in .png")
     views = open_views(store)
