@@ -46,10 +46,16 @@ def interval_chart(
         tooltip=["entry:N", "value:Q", "low:Q", "high:Q", "prompts:Q"],
     )
     span = base.mark_rule(size=3, opacity=0.6).encode(
-        x=alt.X("low:Q", title=title, scale=alt.Scale(domain=limits, nice=True)), x2="high:Q"
+        x=alt.X(
+            "low:Q",
+            title=title,
+            scale=alt.Scale(domain=limits, nice=True),
+            axis=alt.Axis(tickCount=8),
+        ),
+        x2="high:Q",
     )
     point = base.mark_point(filled=True, size=90, opacity=1).encode(x="value:Q")
-    return alt.layer(span, point).properties(height=ROW_HEIGHT * len(rows) + 20)
+    return alt.layer(span, point).properties(height=ROW_HEIGHT * len(rows) + 100)
 
 
 def win_heat_map(matches: Sequence[Match], order: Sequence[str]) -> Layers:

@@ -14,7 +14,8 @@ ROWS = 1024  # kernel rows computed at once
 
 def polynomial_kernel(left: Features, right: Features) -> Features:
     """Return the cubic kernel (x·y / D + 1)³ of all pairs [N, M]."""
-    return (left @ right.T / left.shape[1] + 1.0) ** 3
+    base = left @ right.T / left.shape[1] + 1.0
+    return base * base * base  # several times faster than a power
 
 
 def kernel_distance(features: Features, reference: Features) -> float:
