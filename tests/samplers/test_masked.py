@@ -146,7 +146,7 @@ RECIPES = st.builds(
 ).map(lambda text: " ".join(text.split()))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(text=RECIPES, seeds=st.lists(st.integers(0, 10**18), min_size=1, max_size=4))
 def test_any_recipe_fills_in_valid_tokens_on_schedule(text: str, seeds: list[int]) -> None:
     recipe, records = Recipe.from_text(text), list[StepRecord]()

@@ -124,10 +124,23 @@ def test_image_has_the_same_bits_in_every_batch(sampler: MeissonicSampler, text:
     assert same_in_parts(sampler, Recipe.from_text(text), 32, {1, 2, 3, 7})
 
 
-def test_compressed_network_gives_the_same_bits_in_every_batch() -> None:
-    sampler = MeissonicSampler.from_folder(COMPRESSED, resolution=(512, 512))
-    recipe = Recipe.from_text("steps=3 zigzag=low_token_prob")  # one row an image
-    assert same_in_parts(sampler, recipe, 3, {1, 2})
+@pytest.mark.parametrize("folder", [PLAIN, COMPRESSED], ids=["plain", "compressed"])
+@pytest.mark.parametrize("scale", [0.0, 1.0, 3.0])
+def test_prediction_has_the_same_bits_in_every_batch(folder: Path, scale: float) -> None:
+    sampler = MeissonicSampler.from_folder(folder)
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(0, 80, (32, 8, 8), generator=generator)
+    prompts = [PROMPTS[i % len(PROMPTS)] for i in range(32)]
+
+    def predict(images: list[int]) -> Tensor:
+        predictor = sampler.predictor([prompts[i] for i in images], Recipe(guidance_scale=3))
+        return predictor(tokens[images], 5, scale)
+
+    with torch.inference_mode():
+        whole = predict(list(range(32)))
+        for size in (1, 2, 3, 7):
+            some = list(range(32))[: -size - 1 : -1]  # backwards: other neighbours, other places
+            assert predict(some).equal(whole[some])
 
 
 def test_tokens_have_the_same_bits_with_one_thread_or_two(sampler: MeissonicSampler) -> None:
