@@ -227,6 +227,7 @@ CHANGES = [
     "top_p=0.3",
     "temperature=0.5",
     "masking_temperature=0..0",
+    "masking_temperature=2..2",
 ]
 
 
