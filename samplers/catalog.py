@@ -45,7 +45,7 @@ _ENTRIES = (
         name="tiny-llamagen",
         family="autoregressive",
         folder=TINY_WEIGHTS / "tiny-llamagen",
-        recipe=Recipe.from_text("guidance_scale=2"),
+        recipe=Recipe.from_text("guidance_scale=1.5"),
         resolution=64,
         licence="Apache-2.0",
         description="Autoregressive transformer of the LlamaGen architecture for the same scenes",
