@@ -99,6 +99,8 @@ def test_only_the_pool_is_redrawn_and_counted() -> None:
     p, q = (torch.randn(2, 8, 5, generator=generator).log_softmax(-1) for _ in range(2))
     pool = torch.zeros(2, 8, dtype=torch.bool)
     pool[0, :4], pool[1, 6:] = True, True
+    # those outside the pool changed least
+    q = torch.where(pool.unsqueeze(-1), q, (p + 0.01 * q).log_softmax(-1))
     changed = (redraw(p, q, 50, "abs", pool) != p).any(dim=-1)
     assert changed.sum(dim=1).tolist() == [2, 1]
     assert not (changed & ~pool).any()
