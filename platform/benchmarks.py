@@ -64,6 +64,9 @@ def own_prompts(texts: Iterable[str], source: str) -> tuple[Prompt, ...]:
         raise InputError(f"{source} is empty: give at least one prompt")
     if "" in prompts:
         raise InputError(f"{source}[{prompts.index('')}] is blank: give a prompt")
+    for place, text in enumerate(prompts):
+        if not text.isprintable():
+            raise InputError(f"{source}[{place}] {text!r} holds a line break or control character")
     repeated = [text for text, count in Counter(prompts).items() if count > 1]
     if repeated:
         raise InputError(f"{source} holds {repeated[0]!r} twice: name each prompt once")

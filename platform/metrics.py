@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from bakeoff.evaluators.composition import Composition
 from bakeoff.evaluators.metric import Metric
 from bakeoff.platform.benchmarks import Benchmark
+from bakeoff.samplers import tiny
 from bakeoff.samplers.errors import InputError, unknown
 from bakeoff.samplers.tiny.detector import detect
 from bakeoff.samplers.tiny.grammar import holds
 
-TINY_CLIP = Path(str(files("bakeoff.samplers.tiny") / "weights" / "clip"))
+TINY_CLIP = Path(tiny.__path__[0]) / "weights" / "clip"
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ SAMPLES = pa.schema(
         ("noise_seed", pa.int64()),  # what the sampler is given: a hash of seed and prompt
         ("image", IMAGE),
         ("tokens", pa.list_(pa.int32())),  # row by row
-        ("pixel_hash", pa.string()),  # SHA-256 of shape and raw pixels
+        ("pixel_hash", pa.string()),  # SHA-256 of the raw pixels, RGB row by row
         ("row_evaluations", pa.int64()),  # network passes for this image, each batch row counted
         ("network_calls", pa.int64()),
         ("exactness", pa.string()),  # exact: bit for bit anywhere; stream: same random streams

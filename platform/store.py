@@ -8,7 +8,7 @@ that a repeated shard overwrites itself.
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,7 +184,7 @@ def _damaged(part: Path, error: Exception) -> InputError:
     )
 
 
-def _commit(target: Path, write: Any) -> None:
+def _commit(target: Path, write: Callable[[Path], object]) -> None:
     """Write a file under a passing name and rename it, so that readers see all of it or nothing."""
     target.parent.mkdir(parents=True, exist_ok=True)
     passing = target.with_name(f"{target.name}{UNFINISHED}{uuid4().hex[:8]}")

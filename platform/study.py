@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from bakeoff.samplers.catalog import MODELS, find_model
 from bakeoff.samplers.errors import InputError, unknown
 from bakeoff.samplers.recipe import Recipe
 
-SHIPPED = Path(str(files("bakeoff.platform") / "studies"))
+SHIPPED = Path(__file__).parent / "studies"
 DEFAULT_RECIPE = "default"  # in `like`: the recipe that the catalogue gives a model
 
 

@@ -105,7 +105,8 @@ _OWNERS: dict[str, type[_Part]] = {"benchmark": BenchmarkPart, "models": ModelPa
 
 def _sentence(error: ValidationError, source: str) -> InputError:
     """Return the first of pydantic's errors as one sentence."""
-    first = error.errors()[0]
+    # a mistyped key also leaves the right one missing: the key is what to tell
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     path, value, kind = first["loc"], first["input"], first["type"]
     where = f"{source}: {_spelled(path)}"
     if kind == "extra_forbidden":
@@ -116,6 +117,8 @@ def _sentence(error: ValidationError, source: str) -> InputError:
         return InputError(f"{where} is missing")
     if kind == "string_pattern_mismatch":
         return InputError(f"{where} {value!r} must be letters, digits, '.', '_' and '-' only")
+    if kind == "too_short":
+        return InputError(f"{where} is empty: give at least one")
     message = first["msg"].replace("Input should", "must")
     return InputError(f"{where} {message[0].lower()}{message[1:]}, got {value!r}")
 

@@ -1,0 +1,42 @@
+"""The command `bakeoff`: one file a verb, one way to tell a user what is wrong.
+
+Exit codes: 0 done, 1 finished with failures or stopped, 2 wrong input.
+"""
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from bakeoff.platform.cli.benchmarks import benchmarks
+from bakeoff.platform.cli.dashboard import dashboard
+from bakeoff.platform.cli.leaderboard import leaderboard
+from bakeoff.platform.cli.metrics import metrics
+from bakeoff.platform.cli.models import models
+from bakeoff.platform.cli.recipes import recipes
+from bakeoff.platform.cli.run import run
+from bakeoff.platform.cli.show import show
+from bakeoff.samplers.errors import InputError
+
+
+class _Verbs(TyperGroup):
+    """The verbs; an `InputError` from any of them is one line and exit code 2."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            typer.echo(f"bakeoff: {error}", err=True)
+            raise typer.Exit(2) from None
+
+
+app = typer.Typer(
+    cls=_Verbs,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    context_settings={"auto_envvar_prefix": "BAKEOFF", "help_option_names": ["-h", "--help"]},
+    help="Compare image generators head to head.",
+)
+for verb in (run, leaderboard, show, dashboard, models, recipes, benchmarks, metrics):
+    app.command()(verb)

@@ -1,0 +1,112 @@
+"""`bakeoff run`: do what a study still lacks, then show where it stands."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from bakeoff.platform.run import Result, Work
+
+DEFAULT_STUDY = "embedded"
+STORES = Path("bakeoff-store")
+
+
+def run(
+    study: Annotated[
+        str, typer.Argument(help="A study file, or the name of a study that is shipped.")
+    ] = DEFAULT_STUDY,
+    store: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the results.", show_default="./bakeoff-store/STUDY"),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Take the first N prompts of each task.", show_default="all"),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images made at once by a worker.")] = 16,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes that make images.", show_default="one a GPU, else one a core"
+        ),
+    ] = None,
+) -> None:
+    """Run a study: what its store lacks is made, the rest is left alone."""
+    # Here and not above: they load torch and Ray, seconds that `bakeoff --help` need not wait.
+    from bakeoff.platform.run import prepare
+    from bakeoff.platform.store import Store
+    from bakeoff.platform.study import load_study
+
+    console = Console()
+    wanted = load_study(study, limit=limit)
+    place = store or STORES / wanted.name
+    work = prepare(wanted, Store.open_or_plan(place), batch_size)
+    console.print(f"Study [bold]{wanted.name}[/]: {_size(work)}", highlight=False)
+    result = _with_progress(work, workers, console)
+    _leaderboard(place, wanted.name, console)
+    _next_steps(place, console)
+    if result.failed:
+        typer.echo(f"bakeoff: {result.failed} failures, listed in {place}/failures", err=True)
+        raise typer.Exit(1)
+
+
+def _size(work: "Work") -> str:
+    study = work.study
+    wanted = len(study.prompts) * sum(len(entry.seeds) for entry in study.entries)
+    return (
+        f"{len(study.entries)} entries × {len(study.prompts)} prompts, {wanted} images, "
+        f"{work.images or 'nothing'} to do"
+    )
+
+
+def _with_progress(work: "Work", workers: int | None, console: Console) -> "Result":
+    from bakeoff.platform.run import carry_out
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("images · {task.fields[speed]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[failures]}"),
+        console=console,
+        disable=not work.images,
+    )
+    with bar:
+        task = bar.add_task("starting workers", total=work.images, speed="–", failures="")
+        failed = 0
+
+        def report(images: int, failures: int) -> None:
+            nonlocal failed
+            failed += failures
+            bar.advance(task, images)
+            speed = bar.tasks[0].speed
+            bar.update(
+                task,
+                description="making images",
+                speed=f"{speed:.1f} a second" if speed else "–",
+                failures=f"[red]{failed} failures" if failed else "",
+            )
+
+        return carry_out(work, workers, lambda done: report(done.images, done.failed))
+
+
+def _leaderboard(store: Path, study: str, console: Console) -> None:
+    from bakeoff.platform.leaderboard import leaderboard
+    from bakeoff.platform.leaderboard_table import render
+    from bakeoff.platform.views import open_views
+
+    console.print(render(leaderboard(open_views(store), study)))
+
+
+def _next_steps(store: Path, console: Console) -> None:
+    console.print(f"\nEverything is in [bold]{store}[/]. Next:", highlight=False)
+    for verb, what in (
+        ("show", "the pictures on one sheet"),
+        ("dashboard", "all of it in the browser"),
+        ("leaderboard", "this table again"),
+    ):
+        console.print(f"  bakeoff {verb} {store}", f"[dim]# {what}[/]", highlight=False)

@@ -1,0 +1,129 @@
+"""Shards on Ray Data: one row is one shard, each stage a pool of actors, small rows come back."""
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+# Read when Ray is imported. Its C++ side would else tell of every restarted worker on the terminal,
+# and workers would yield to whatever else runs, which makes latencies those of the machine's load.
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+os.environ.setdefault("RAY_worker_niceness", "0")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+import ray
+import ray.data
+
+from bakeoff.platform.plan import Shard
+from bakeoff.platform.sampling import SamplerStage, Workplace
+from bakeoff.platform.scoring import ScorerStage
+
+# Shares of a GPU, or of a core without GPUs: both stages fit on as many as there are samplers.
+SAMPLER_SHARE = 0.75
+SCORER_SHARE = 0.25
+SAMPLERS_PER_SCORER = 8
+OBJECT_STORE_BYTES = 100_000_000  # only texts travel: pictures go through the store
+
+
+class ReferenceSet(NamedTuple):
+    """A benchmark's real pictures, to be seen by a set metric."""
+
+    benchmark: str
+    metric: str
+
+
+class Progress(NamedTuple):
+    """What a finished shard adds up to."""
+
+    images: int
+    made: int
+    failed: int
+
+
+class Machine(NamedTuple):
+    """The workers of a run and the kind of device they work on."""
+
+    workers: int
+    device: str  # cpu or cuda
+
+
+@contextmanager
+def cluster(workers: int | None) -> Iterator[Machine]:
+    """Give the machine to run on: the cluster of RAY_ADDRESS, or Ray started here and stopped.
+
+    Without a number there is one worker a GPU, or without GPUs one a core.
+    """
+    own = not ray.is_initialized()
+    if own:
+        _start_ray(workers)
+    try:
+        resources = ray.cluster_resources()
+        gpus = int(resources.get("GPU", 0))
+        yield Machine(workers or gpus or int(resources["CPU"]), "cuda" if gpus else "cpu")
+    finally:
+        if own:
+            ray.shutdown()
+
+
+def _start_ray(workers: int | None) -> None:
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(**quiet)
+        return
+    ray.init(
+        address="local",
+        num_cpus=workers or os.cpu_count(),  # more workers than cores are the user's choice
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+        **quiet,
+    )
+
+
+def execute(
+    shards: Sequence[Shard],
+    references: Sequence[ReferenceSet],
+    workplace: Workplace,
+    workers: int,
+) -> Iterator[Progress]:
+    """Do all the work on the cluster that is up, and tell of each shard when it is done.
+
+    Stages write their own parts: what is told here is already in the store. A worker that dies is
+    started anew and its shard repeated, which overwrites the same parts.
+    """
+    _quieten_ray_data()
+    rows = [_row("shard", shard.to_json()) for shard in shards]
+    rows += [_row("references", one.benchmark, one.metric) for one in references]
+    data = ray.data.from_items(rows, override_num_blocks=len(rows))
+    unit = "num_cpus" if workplace.device == "cpu" else "num_gpus"
+    if any(shard.part is None for shard in shards):
+        data = data.map(
+            SamplerStage,
+            fn_constructor_args=(workplace,),
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            **{unit: SAMPLER_SHARE},
+        )
+    scorers = -(-workers // SAMPLERS_PER_SCORER)
+    data = data.map(
+        ScorerStage,
+        fn_constructor_args=(workplace,),
+        compute=ray.data.ActorPoolStrategy(size=scorers),
+        **{unit: SCORER_SHARE},
+    )
+    for row in data.iter_rows():
+        yield Progress(row["images"], row["made"], row["failed"])
+
+
+def _row(kind: str, work: str, part: str = "") -> dict[str, Any]:
+    images = len(Shard.from_json(work).items) if kind == "shard" else 0
+    return {
+        "kind": kind, "work": work, "part": part,
+        "images": images, "made": 0, "failed": 0, "scored": 0,
+    }  # fmt: skip
+
+
+def _quieten_ray_data() -> None:
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False

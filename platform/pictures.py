@@ -1,0 +1,26 @@
+"""Pictures as bytes: PNG for people and datasets, a hash of the raw pixels for comparison."""
+
+from hashlib import sha256
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+
+def encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    """Return the PNG file of a picture [H, W, 3]."""
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, format="PNG", compress_level=1)
+    return file.getvalue()
+
+
+def decode_png(content: bytes) -> NDArray[np.uint8]:
+    """Return the pixels [H, W, 3] of a PNG file."""
+    with Image.open(BytesIO(content), formats=["PNG"]) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def pixel_hash(pixels: NDArray[np.uint8]) -> str:
+    """Return the SHA-256, in hex, of the raw pixels [H, W, 3]."""
+    return sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()

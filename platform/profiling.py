@@ -1,0 +1,48 @@
+"""What a shard's stages cost: wall seconds and peak memory."""
+
+import gc
+import resource
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+MemoryKind = Literal["rss_above_baseline", "cuda_reserved"]
+STATUS = Path("/proc/self/status")
+CLEAR_REFS = Path("/proc/self/clear_refs")
+
+
+class MemoryGauge:
+    """Peak memory of what happens after `reset`.
+
+    On a GPU the bytes that torch's allocator reserved, the paper's figure. On a CPU the resident set
+    above what it was when the gauge was made, which is before the model loads.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.kind: MemoryKind = (
+            "cuda_reserved" if device.startswith("cuda") else "rss_above_baseline"
+        )
+        gc.collect()
+        self._baseline = 0 if self.kind == "cuda_reserved" else _resident_bytes("VmRSS")
+
+    def reset(self) -> None:
+        """Forget earlier peaks."""
+        if self.kind == "cuda_reserved":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        elif CLEAR_REFS.exists():
+            CLEAR_REFS.write_text("5")  # sets the process's high-water mark to what it holds now
+
+    def peak_bytes(self) -> int:
+        """Return the peak since the last `reset`."""
+        if self.kind == "cuda_reserved":
+            return torch.cuda.max_memory_reserved()
+        return max(0, _resident_bytes("VmHWM") - self._baseline)
+
+
+def _resident_bytes(field: Literal["VmRSS", "VmHWM"]) -> int:
+    if not STATUS.exists():  # no Linux: the peak of the whole process is all there is
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) * 1024

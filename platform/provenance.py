@@ -1,0 +1,55 @@
+"""Where a run's numbers come from: versions, revision, and the study as it was."""
+
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from platform import platform, python_version
+from typing import Any
+from uuid import uuid4
+
+LIBRARIES = ("bakeoff", "torch", "transformers", "numpy", "pyarrow", "ray")
+
+
+def new_run_id(started: datetime) -> str:
+    """Return a name for a run that sorts by its start."""
+    return f"{started.astimezone(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
+
+
+def versions() -> Mapping[str, str]:
+    """Return the versions of Python, the system and the libraries that shape a sample."""
+    libraries = {name: version(name) for name in LIBRARIES}
+    return {"python": python_version(), "system": platform(), **libraries}
+
+
+def git_revision() -> str | None:
+    """Return the revision of the checkout that this code runs from, `-dirty` if it was changed.
+
+    None for an installed package, also when its environment lies inside some other repository.
+    """
+    folder = Path(__file__).resolve().parent
+    if _git(folder, "ls-files", "--error-unmatch", Path(__file__).name) is None:
+        return None
+    return _git(folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        result = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None
+
+
+def run_row(started: datetime, run_id: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of the table `runs`; `facts` are what the run itself knows."""
+    return {
+        "run_id": run_id,
+        "started": started,
+        "versions": list(versions().items()),
+        "git_revision": git_revision(),
+        **facts,
+    }

@@ -1,0 +1,127 @@
+"""A run: the study checked, the plan made, the work done, and what became of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from bakeoff.platform.execution import Progress, ReferenceSet, cluster, execute
+from bakeoff.platform.metrics import build_metric
+from bakeoff.platform.plan import MetricKey, Shard, Stored, plan
+from bakeoff.platform.provenance import new_run_id, run_row
+from bakeoff.platform.sampling import Workplace
+from bakeoff.platform.store import Store
+from bakeoff.platform.study import Study
+from bakeoff.samplers.catalog import weights_hash
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a study still lacks in a store."""
+
+    study: Study
+    store: Store
+    weights_hashes: Mapping[str, str]  # by model name
+    metrics: tuple[MetricKey, ...]
+    shards: tuple[Shard, ...]
+    references: tuple[ReferenceSet, ...]
+    batch_size: int
+
+    @property
+    def images(self) -> int:
+        """The number of samples to make or to score."""
+        return sum(len(shard.items) for shard in self.shards)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to, in images."""
+
+    made: int
+    failed: int
+
+
+def prepare(study: Study, store: Store, batch_size: int) -> Work:
+    """Return what is to be done; reads the store and the weight files, loads no model.
+
+    Raises:
+        InputError: a weight file is missing, or a part of the store is damaged.
+    """
+    locations = {entry.model.name: entry.model.location for entry in study.entries}
+    hashes = {name: weights_hash(location) for name, location in locations.items()}
+    described = [build_metric(name).info for name in study.metrics]
+    metrics = tuple(MetricKey(info.name, info.version) for info in described)
+    stored = Stored(store.sample_parts(), store.score_keys())
+    shards = plan(study, hashes, metrics, stored, batch_size)
+    present = store.reference_keys()
+    references = tuple(
+        ReferenceSet(study.benchmark, info.name)
+        for info in described
+        if info.kind == "set" and (study.benchmark, info.name, info.version) not in present
+    )
+    return Work(study, store, hashes, metrics, tuple(shards), references, batch_size)
+
+
+def carry_out(work: Work, workers: int | None, report: Callable[[Progress], None]) -> Result:
+    """Do the work and report every finished shard; a run without work leaves Ray alone.
+
+    The run is noted in the store before it begins, and also when only the study's text, its entries
+    or its metrics changed, for readers take them from there.
+    """
+    work.store.create()
+    started = datetime.now(UTC)
+    run_id = new_run_id(started)
+    if not work.shards and not work.references:
+        _note_run(work, started, run_id, workers or 0, "")
+        return Result(0, 0)
+    made = failed = 0
+    with cluster(workers) as machine:
+        _note_run(work, started, run_id, machine.workers, machine.device)
+        workplace = Workplace(work.store, run_id, machine.device)
+        for done in execute(work.shards, work.references, workplace, machine.workers):
+            made, failed = made + done.made, failed + done.failed
+            report(done)
+    return Result(made, failed)
+
+
+def _note_run(work: Work, started: datetime, run_id: str, workers: int, device: str) -> None:
+    told = _told(work)
+    if not work.shards and _newest(work.store, work.study.name) == told:
+        return
+    facts = told | {"batch_size": work.batch_size, "workers": workers, "device": device}
+    work.store.write("runs", run_id, [run_row(started, run_id, facts)])
+
+
+def _told(work: Work) -> dict[str, Any]:
+    """Return what a row of `runs` says of the study."""
+    entries = [
+        {
+            "name": entry.name,
+            "model": entry.model.name,
+            "weights_hash": work.weights_hashes[entry.model.name],
+            "recipe": str(entry.recipe),
+            "recipe_id": entry.recipe.recipe_id,
+            "seeds": list(entry.seeds),
+            "benchmark": work.study.benchmark,
+            "baseline": entry.baseline,
+        }
+        for entry in work.study.entries
+    ]
+    return {
+        "study_name": work.study.name,
+        "study": work.study.text,
+        "entries": entries,
+        "metrics": [metric._asdict() for metric in work.metrics],
+        "prompts": len(work.study.prompts),
+    }
+
+
+def _newest(store: Store, study_name: str) -> dict[str, Any] | None:
+    """Return what the newest run of a study told of it."""
+    columns = ["started", "study_name", "study", "entries", "metrics", "prompts"]
+    rows: Sequence[dict[str, Any]] = store.read("runs", columns).to_pylist()
+    same = [row for row in rows if row["study_name"] == study_name]
+    if not same:
+        return None
+    newest = max(same, key=lambda row: row["started"])
+    return {key: value for key, value in newest.items() if key != "started"}

@@ -1,0 +1,147 @@
+"""The scorer stage: pictures read back from the store, scored, and the scores written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bakeoff.evaluators.metric import Metric
+from bakeoff.platform.benchmarks import BENCHMARKS
+from bakeoff.platform.isolation import failure_rows, isolate
+from bakeoff.platform.metrics import build_metric
+from bakeoff.platform.pictures import decode_png
+from bakeoff.platform.plan import Item, Shard
+from bakeoff.platform.profiling import MemoryGauge
+from bakeoff.platform.sampling import DTYPE, Workplace, device_name
+
+Pictures = Mapping[str, NDArray[np.uint8]]  # by sample_id
+
+
+@dataclass
+class Tally:
+    """What one shard's scoring came to."""
+
+    images: int = 0
+    scored: int = 0
+    failed: int = 0
+
+
+class ScorerStage:
+    """Scores the samples of a shard with every metric that they lack, one part a metric."""
+
+    def __init__(self, workplace: Workplace) -> None:
+        torch.set_num_threads(1)
+        self.at = workplace
+        self.metrics: dict[str, Metric] = {}
+        self.gauge = MemoryGauge(workplace.device)
+        self.warm = False
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Score what the row names and say how it went."""
+        if row["kind"] == "references":
+            self._write_references(row["work"], row["part"])
+            return row | {"scored": 0}
+        shard = Shard.from_json(row["work"])
+        tally = self._score_shard(shard, row["part"]) if row["part"] else Tally()
+        return row | {"scored": tally.scored, "failed": row["failed"] + tally.failed}
+
+    def _score_shard(self, shard: Shard, part: str) -> Tally:
+        self.gauge.reset()
+        start = perf_counter()
+        pictures = self._read(shard, part)
+        items = [item for item in shard.items if item.sample_id in pictures]
+        tally = Tally(images=len(items))
+        failed: list[dict[str, Any]] = []
+        for name in shard.metrics:
+            outcome = isolate(items, partial(self._rows, shard, name, pictures))
+            rows = [row for _, rows in outcome.done for row in rows]
+            self.at.store.write("scores", shard.shard_id, rows)
+            failed += failure_rows(shard, name, outcome.failed, self.at.run_id)
+            tally.scored += len(rows)
+        tally.failed = len(failed)
+        self.at.store.write("failures", f"{shard.shard_id}-scorer", failed)
+        profile = self._profile(shard, tally, perf_counter() - start)
+        self.at.store.write("profiles", f"{shard.shard_id}-scorer", profile)
+        self.warm = True
+        return tally
+
+    def _read(self, shard: Shard, part: str) -> Pictures:
+        file = self.at.store.path / "samples" / part
+        ids = [item.sample_id for item in shard.items]
+        table = self.at.store.read_part(file, ["sample_id", "image"], ids)
+        return {row["sample_id"]: decode_png(row["image"]["bytes"]) for row in table.to_pylist()}
+
+    def _rows(
+        self, shard: Shard, name: str, pictures: Pictures, items: Sequence[Item]
+    ) -> list[dict[str, Any]]:
+        """Return score rows of one metric.
+
+        Raises:
+            ValueError: a score is not a finite number.
+        """
+        metric = self._metric(name)
+        scores = metric.score(
+            np.stack([pictures[item.sample_id] for item in items]),
+            [item.prompt for item in items],
+            [item.expectation for item in items],
+        )  # [B] or [B, D]
+        if not np.isfinite(scores).all():
+            raise ValueError(f"{name} gave a score that is not a finite number")
+        return [
+            {
+                "sample_id": item.sample_id,
+                "metric": name,
+                "metric_version": metric.info.version,
+                "value": float(score) if scores.ndim == 1 else None,
+                "vector": score.astype(np.float32) if scores.ndim == 2 else None,
+                "shard_id": shard.shard_id,
+                "run_id": self.at.run_id,
+            }
+            for item, score in zip(items, scores, strict=True)
+        ]
+
+    def _write_references(self, benchmark: str, name: str) -> None:
+        """Write a benchmark's real pictures as a set metric sees them."""
+        make = BENCHMARKS[benchmark].pictures
+        assert make is not None  # `check_metrics` has refused benchmarks without
+        pictures, metric = make(), self._metric(name)
+        vectors = metric.score(pictures, [""] * len(pictures), [None] * len(pictures))
+        shared = {
+            "metric": name,
+            "metric_version": metric.info.version,
+            "benchmark": benchmark,
+            "run_id": self.at.run_id,
+        }
+        rows = [shared | {"vector": vector.astype(np.float32)} for vector in vectors]
+        self.at.store.write("references", f"{benchmark}-{name}-{metric.info.version}", rows)
+
+    def _metric(self, name: str) -> Metric:
+        if name not in self.metrics:
+            self.metrics[name] = build_metric(name, self.at.device)
+        return self.metrics[name]
+
+    def _profile(self, shard: Shard, tally: Tally, seconds: float) -> list[dict[str, Any]]:
+        return [
+            {
+                "shard_id": shard.shard_id,
+                "model": shard.model,
+                "recipe_id": shard.recipe_id,
+                "stage": "score",
+                "seconds": seconds,
+                "images": tally.images,
+                "images_per_second": tally.images / seconds,
+                "row_evaluations": 0,
+                "peak_memory_bytes": self.gauge.peak_bytes(),
+                "memory_kind": self.gauge.kind,
+                "device": device_name(self.at.device),
+                "dtype": DTYPE,
+                "batch_size": len(shard.items),
+                "warm": self.warm,
+                "run_id": self.at.run_id,
+            }
+        ]

@@ -1,0 +1,61 @@
+"""Small random checkpoints in the official layouts, and studies on them."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bakeoff.platform.study import Study, read_study
+
+STUDY = """
+name: trial
+benchmark: {name: shapes, limit: 2}
+metrics: [composition]
+models:
+  - path: masked
+    recipes:
+      vanilla: steps=4 guidance_scale=2
+      noise: {like: vanilla, noise: abs_cos(1)}
+  - path: autoregressive
+    recipes:
+      vanilla: guidance_scale=2
+"""
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `masked` and `autoregressive`, the embedded models before any training."""
+    import torch
+
+    from bakeoff.samplers.tiny.train.generators import TinyLlamaGen, TinyMeissonic
+    from bakeoff.samplers.tiny.train.tokenizers import TinyLlamaGenVQ, TinyVQModel
+
+    root = tmp_path_factory.mktemp("checkpoints")
+    scratch = tmp_path_factory.mktemp("tokenizers")
+    torch.manual_seed(0)
+    TinyMeissonic(scratch / "clip").export(root / "masked")
+    TinyVQModel().export(root / "masked/vqvae")
+    TinyLlamaGen(scratch / "t5").export(root / "autoregressive")
+    TinyLlamaGenVQ().export(root / "autoregressive/vq")
+    return root
+
+
+@pytest.fixture(scope="session")
+def study_of(checkpoints: Path) -> Callable[[str], Study]:
+    """Read a study whose paths start at the checkpoints."""
+    return lambda text: read_study(text, source="study.yaml", folder=checkpoints)
+
+
+@pytest.fixture(scope="session")
+def trial(study_of: Callable[[str], Study]) -> Study:
+    """Two masked entries and an autoregressive one, 12 prompts each."""
+    return study_of(STUDY)
+
+
+@pytest.fixture(scope="module")
+def ray_cluster() -> Iterator[None]:
+    """One local Ray for a module: starting it costs seconds."""
+    from bakeoff.platform.execution import cluster
+
+    with cluster(2):
+        yield
