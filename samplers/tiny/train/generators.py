@@ -92,7 +92,11 @@ class TinyMeissonic(Trainable):
 
     def export(self, folder: Path) -> None:
         """Write transformer, text encoder, tokenizer and scheduler in the official layout."""
-        config = {"_class_name": "Transformer2DModel", **vars(self.config)}
+        config = {
+            "_class_name": "Transformer2DModel",
+            **vars(self.config),
+            "sample_size": world.GRID,
+        }
         write_weights(folder / "transformer", self.network, config, "diffusion_pytorch_model")
         self.text.half().save_pretrained(folder / "text_encoder")
         self.text.float()
