@@ -18,6 +18,7 @@ import ray.data
 from bakeoff.platform.plan import Shard
 from bakeoff.platform.sampling import SamplerStage, Workplace
 from bakeoff.platform.scoring import ScorerStage
+from bakeoff.samplers.errors import InputError
 
 # Shares of a GPU, or of a core without GPUs: both stages fit on as many as there are samplers.
 SAMPLER_SHARE = 0.75
@@ -67,7 +68,7 @@ def cluster(workers: int | None) -> Iterator[Machine]:
 
 
 def _start_ray(workers: int | None) -> None:
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if os.environ.get("RAY_ADDRESS"):
         ray.init(**quiet)
         return
@@ -94,24 +95,33 @@ def execute(
     _quieten_ray_data()
     rows = [_row("shard", shard.to_json()) for shard in shards]
     rows += [_row("references", one.benchmark, one.metric) for one in references]
-    data = ray.data.from_items(rows, override_num_blocks=len(rows))
+    data: ray.data.Dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
     unit = "num_cpus" if workplace.device == "cpu" else "num_gpus"
+
+    def share(of_one: float) -> dict[str, Any]:
+        return {unit: of_one}
+
     if any(shard.part is None for shard in shards):
         data = data.map(
-            SamplerStage,
+            SamplerStage,  # type: ignore[arg-type] # Ray's types know functions only
             fn_constructor_args=(workplace,),
             compute=ray.data.ActorPoolStrategy(size=workers),
-            **{unit: SAMPLER_SHARE},
+            **share(SAMPLER_SHARE),
         )
     scorers = -(-workers // SAMPLERS_PER_SCORER)
     data = data.map(
-        ScorerStage,
+        ScorerStage,  # type: ignore[arg-type]
         fn_constructor_args=(workplace,),
         compute=ray.data.ActorPoolStrategy(size=scorers),
-        **{unit: SCORER_SHARE},
+        **share(SCORER_SHARE),
     )
-    for row in data.iter_rows():
-        yield Progress(row["images"], row["made"], row["failed"])
+    try:
+        for row in data.iter_rows():
+            yield Progress(row["images"], row["made"], row["failed"])
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, InputError):
+            raise error.cause from None
+        raise
 
 
 def _row(kind: str, work: str, part: str = "") -> dict[str, Any]:

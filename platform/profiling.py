@@ -1,5 +1,6 @@
 """What a shard's stages cost: wall seconds and peak memory."""
 
+import ctypes
 import gc
 import resource
 from pathlib import Path
@@ -15,8 +16,8 @@ CLEAR_REFS = Path("/proc/self/clear_refs")
 class MemoryGauge:
     """Peak memory of what happens after `reset`.
 
-    On a GPU the bytes that torch's allocator reserved, the paper's figure. On a CPU the resident set
-    above what it was when the gauge was made, which is before the model loads.
+    On a GPU the bytes that torch's allocator reserved, the paper's figure. On a CPU the
+    resident set above what it was when the gauge was made: code imported, no model loaded.
     """
 
     def __init__(self, device: str) -> None:
@@ -39,6 +40,16 @@ class MemoryGauge:
         if self.kind == "cuda_reserved":
             return torch.cuda.max_memory_reserved()
         return max(0, _resident_bytes("VmHWM") - self._baseline)
+
+
+def release_memory() -> None:
+    """Give back what a model held that is gone, so that it does not count for the next one."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc keeps freed pages otherwise
+    if trim:
+        trim(0)
 
 
 def _resident_bytes(field: Literal["VmRSS", "VmHWM"]) -> int:

@@ -71,6 +71,8 @@ def carry_out(work: Work, workers: int | None, report: Callable[[Progress], None
     work.store.create()
     started = datetime.now(UTC)
     run_id = new_run_id(started)
+    store = work.store.claimed(run_id)
+    work = prepare(work.study, store, work.batch_size)  # what a killed run added meanwhile is there
     if not work.shards and not work.references:
         _note_run(work, started, run_id, workers or 0, "")
         return Result(0, 0)

@@ -12,9 +12,9 @@ import torch
 from bakeoff.platform.isolation import Failure, Outcome, failure_rows, isolate
 from bakeoff.platform.pictures import encode_png, pixel_hash
 from bakeoff.platform.plan import Item, Shard
-from bakeoff.platform.profiling import MemoryGauge
+from bakeoff.platform.profiling import MemoryGauge, release_memory
 from bakeoff.platform.store import Store
-from bakeoff.samplers.catalog import load_sampler
+from bakeoff.samplers.catalog import import_samplers, load_sampler
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.sampler import Generation, Sampler
@@ -47,6 +47,7 @@ class SamplerStage:
         self.at = workplace
         self.location: str | None = None
         self.sampler: Sampler | None = None
+        import_samplers()  # libraries are no model's memory
         self.gauge = MemoryGauge(workplace.device)
         self.warm = False
 
@@ -86,7 +87,8 @@ class SamplerStage:
     def _sampler(self, shard: Shard) -> Sampler:
         if self.sampler is None or self.location != shard.location:
             self.sampler = None  # frees the last model before the next one comes
-            self.gauge, self.warm = MemoryGauge(self.at.device), False
+            release_memory()
+            self.warm = False
             self.sampler = load_sampler(shard.location, device=self.at.device)
             self.location = shard.location
         if self.sampler.weights_hash != shard.weights_hash:
@@ -96,9 +98,7 @@ class SamplerStage:
             )
         return self.sampler
 
-    def _rows(
-        self, shard: Shard, items: Sequence[Item], made: Generation
-    ) -> list[dict[str, Any]]:
+    def _rows(self, shard: Shard, items: Sequence[Item], made: Generation) -> list[dict[str, Any]]:
         shared = {
             "model": shard.model,
             "weights_hash": shard.weights_hash,

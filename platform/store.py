@@ -1,8 +1,8 @@
 """The store: a folder of Parquet tables that a study writes into and every reader trusts.
 
 Layout: `format.json`, then `TABLE/part-ID.parquet`; scores lie below `scores/metric=NAME/`. A part
-appears under its name all at once, by a rename, and its name follows from its content's identity, so
-that a repeated shard overwrites itself.
+appears under its name all at once, by a rename, and its name follows from the identity of what it
+holds, so that a repeated shard overwrites itself. `claim.json` names the run that may write.
 """
 
 import json
@@ -22,6 +22,7 @@ from bakeoff.platform.schemas import FORMAT_VERSION, TABLES
 from bakeoff.samplers.errors import InputError
 
 FORMAT_FILE = "format.json"
+CLAIM_FILE = "claim.json"  # names the run that may write
 UNFINISHED = ".unfinished-"  # in the name of a file that is still being written
 UNFINISHED_KEPT_SECONDS = 3600.0  # another driver may be writing a young one
 Row = Mapping[str, Any]
@@ -29,9 +30,13 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Store:
-    """An opened store. `Store.open` checks that it is one, `create` makes it on disk."""
+    """An opened store. `Store.open` checks that it is one, `create` makes it on disk.
+
+    With a `claim`, the id of a run, it is written to only as long as no later run has claimed it.
+    """
 
     path: Path
+    claim: str | None = None
 
     @classmethod
     def open(cls, path: Path | str) -> "Store":
@@ -74,6 +79,16 @@ class Store:
             if time.time() - leftover.stat().st_mtime > UNFINISHED_KEPT_SECONDS:
                 leftover.unlink(missing_ok=True)
 
+    def claimed(self, run_id: str) -> "Store":
+        """Return the store as this run's alone to write.
+
+        Workers of a killed run outlive it by a moment: from now on they can add nothing, so that
+        what is listed after this is what there is.
+        """
+        text = json.dumps({"run_id": run_id}) + "\n"
+        _commit(self.path / CLAIM_FILE, lambda file: file.write_text(text, encoding="utf-8"))
+        return Store(self.path, claim=run_id)
+
     def parts(self, table: str) -> list[Path]:
         """Return the finished parts of a table, in the order of their names."""
         return [file for file in self._files(table) if file.suffix == ".parquet"]
@@ -82,6 +97,9 @@ class Store:
         """Write rows as one part, whole or not at all; no rows make no part.
 
         Rows of `scores` must share one metric.
+
+        Raises:
+            InputError: a later run has claimed the store.
         """
         if not rows:
             return None
@@ -90,7 +108,12 @@ class Store:
             folder /= f"metric={rows[0]['metric']}"
         target = folder / f"part-{part_id}.parquet"
         content = pa.Table.from_pylist(list(rows), schema=TABLES[table])
-        _commit(target, lambda file: pq.write_table(content, file, compression="zstd"))
+
+        def write(file: Path) -> None:
+            pq.write_table(content, file, compression="zstd")
+            self._check_claim()
+
+        _commit(target, write)
         return target
 
     def read(self, table: str, columns: Sequence[str]) -> pa.Table:
@@ -139,6 +162,16 @@ class Store:
     def _files(self, table: str) -> Iterator[Path]:
         found = sorted((self.path / table).rglob("*"))
         return (file for file in found if file.is_file() and UNFINISHED not in file.name)
+
+    def _check_claim(self) -> None:
+        if self.claim is None:
+            return
+        holder = json.loads((self.path / CLAIM_FILE).read_text(encoding="utf-8"))["run_id"]
+        if holder != self.claim:
+            raise InputError(
+                f"store {self.path} was claimed by a later run, {holder}: this run stops, and what "
+                "it has finished stays"
+            )
 
     def _check_format(self) -> None:
         if not self.path.is_dir():

@@ -66,7 +66,9 @@ def parse_study(text: str, source: str) -> StudyPart:
     content = _read_yaml(text, source)
     if not isinstance(content, dict):
         found = "nothing" if content is None else repr(content)[:40]
-        raise InputError(f"{source}: must be a mapping of keys such as name and models, got {found}")
+        raise InputError(
+            f"{source}: must be a mapping of keys such as name and models, got {found}"
+        )
     try:
         return StudyPart.model_validate(content)
     except ValidationError as error:

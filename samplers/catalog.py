@@ -85,6 +85,12 @@ def weights_hash(name_or_path: str | Path) -> str:
     return hash_files(find_model(name_or_path).folder)
 
 
+def import_samplers() -> None:
+    """Import the code of every family, which `load_sampler` otherwise does when it needs it."""
+    import bakeoff.samplers.llamagen
+    import bakeoff.samplers.meissonic  # noqa: F401
+
+
 def load_sampler(name_or_path: str | Path, device: str = "cpu") -> Sampler:
     """Load a model by its name or its folder.
 

@@ -14,7 +14,5 @@ def metrics() -> None:
     for name in METRICS:
         info = build_metric(name).info
         better = "higher" if info.higher_is_better else "lower"
-        table.add_row(
-            name, info.version, info.kind, better, info.unit, info.needs, info.sentence
-        )
+        table.add_row(name, info.version, info.kind, better, info.unit, info.needs, info.sentence)
     Console().print(table)

@@ -1,0 +1,1 @@
+"""Transformers, tokenizers and text encoders that load the official checkpoints."""

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-import pickle
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -144,7 +144,7 @@ def _read_tensors(file: Path) -> dict[str, Tensor]:
         if file.suffix == ".safetensors":
             return load_file(file)
         content = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, SafetensorError, RuntimeError, EOFError, UnpicklingError) as error:
         reason = (str(error) or "it ends too early").splitlines()[0]
         raise InputError(f"{file}: cannot be read as weights ({reason})") from error
     return _unwrapped(content, file)

@@ -4,7 +4,7 @@ The six tasks and the rules of truth are GenEval's, on detections that are exact
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import permutations, product
@@ -248,7 +248,7 @@ def _halves(beside: int, rng: np.random.Generator) -> list[tuple[int, int]]:
     return [(play[0], 0), (play[1], SMALL)]
 
 
-def holds(expectation: dict[str, Any], detections: Sequence[Detected]) -> bool:
+def holds(expectation: Mapping[str, Any], detections: Sequence[Detected]) -> bool:
     """Tell whether a picture with these detections shows what is expected.
 
     Every included entry needs as many matching objects as it counts, an excluded one must not

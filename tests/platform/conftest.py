@@ -41,6 +41,12 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def study_text() -> str:
+    """The YAML of `trial`, to be extended; more recipes join its last model."""
+    return STUDY
+
+
+@pytest.fixture(scope="session")
 def study_of(checkpoints: Path) -> Callable[[str], Study]:
     """Read a study whose paths start at the checkpoints."""
     return lambda text: read_study(text, source="study.yaml", folder=checkpoints)

@@ -29,7 +29,9 @@ def test_a_bad_item_fails_alone(bad: int) -> None:
         return ids(items)
 
     outcome = isolate(ITEMS, work)
-    assert [result for _, result in outcome.done] == [[i.sample_id] for i in ITEMS if i != ITEMS[bad]]
+    assert [result for _, result in outcome.done] == [
+        [i.sample_id] for i in ITEMS if i != ITEMS[bad]
+    ]
     (row,) = failure_rows(SHARD, "generate", outcome.failed, "run")
     assert (row["sample_id"], row["prompt"], row["attempt"]) == (f"id{bad}", f"prompt {bad}", 2)
     assert (row["error_type"], row["message"]) == ("RuntimeError", "poison")

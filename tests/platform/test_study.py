@@ -160,14 +160,19 @@ def test_a_wrong_study_is_told_in_one_sentence(change: tuple[str, str], sentence
         ('["\\ud800"]', "prompts[0] '\\ud800' holds a line break or control character"),
         ("[1]", "prompts must be a list of texts or a file's path, got [1]"),
         ("empty.txt", "prompts file {folder}/empty.txt is empty: give at least one prompt"),
-        ("absent.txt", "prompts file {folder}/absent.txt cannot be read: No such file or directory"),
+        (
+            "absent.txt",
+            "prompts file {folder}/absent.txt cannot be read: No such file or directory",
+        ),
         ("latin.txt", "prompts file {folder}/latin.txt is not UTF-8 text"),
     ],
 )
 def test_wrong_prompts_are_told(tmp_path: Path, prompts: str, sentence: str) -> None:
     (tmp_path / "empty.txt").write_text("\n \n")
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
-    text = GOOD.replace("benchmark: {name: shapes, split: held_out, limit: 2}", f"prompts: {prompts}")
+    text = GOOD.replace(
+        "benchmark: {name: shapes, split: held_out, limit: 2}", f"prompts: {prompts}"
+    )
     with pytest.raises(InputError) as caught:
         read(text.replace("composition, ", ""), tmp_path)
     assert str(caught.value) == f"study.yaml: {sentence.format(folder=tmp_path)}"
@@ -177,7 +182,9 @@ def test_wrong_prompts_are_told(tmp_path: Path, prompts: str, sentence: str) -> 
 def test_a_metric_without_what_it_needs_is_refused(metric: str) -> None:
     text = GOOD.replace("benchmark: {name: shapes, split: held_out, limit: 2}", "prompts: [a dog]")
     text = text.replace("[composition, clip_score]", f"[{metric}]")
-    with pytest.raises(InputError, match=rf"'{metric}' needs .*'prompts' has not; it can take clip"):
+    with pytest.raises(
+        InputError, match=rf"'{metric}' needs .*'prompts' has not; it can take clip"
+    ):
         read(text)
 
 

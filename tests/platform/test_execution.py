@@ -1,0 +1,179 @@
+"""Real Ray, real Parquet: however the work is cut or disturbed, the store comes out the same."""
+
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import ray
+
+from bakeoff.platform.execution import Progress
+from bakeoff.platform.run import Result, carry_out, prepare
+from bakeoff.platform.store import Store
+from bakeoff.platform.study import Study
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+Rows = dict[str, tuple[str, tuple[int, ...]]]
+SAMPLER_PROCESS = "ray::MapWorker(Map(SamplerStage))"
+
+
+def ignore(progress: Progress) -> None:
+    pass
+
+
+def run(
+    study: Study,
+    place: Path,
+    *,
+    batch_size: int = 4,
+    workers: int = 2,
+    report: Callable[[Progress], None] = ignore,
+) -> Result:
+    return carry_out(prepare(study, Store(place), batch_size), workers, report)
+
+
+def samples(place: Path) -> Rows:
+    """Return pixel hash and tokens of every sample; a sample that lies there twice is an error."""
+    rows = Store(place).read("samples", ["sample_id", "pixel_hash", "tokens"]).to_pylist()
+    assert len({row["sample_id"] for row in rows}) == len(rows)
+    return {row["sample_id"]: (row["pixel_hash"], tuple(row["tokens"])) for row in rows}
+
+
+def scores(place: Path) -> dict[tuple[str, str], float]:
+    rows = Store(place).read("scores", ["sample_id", "metric", "value"]).to_pylist()
+    assert len({(row["sample_id"], row["metric"]) for row in rows}) == len(rows)
+    return {(row["sample_id"], row["metric"]): row["value"] for row in rows}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(trial: Study, tmp_path_factory: pytest.TempPathFactory, ray_cluster: None) -> Path:
+    place = tmp_path_factory.mktemp("stores") / "undisturbed"
+    assert run(trial, place) == Result(made=36, failed=0)
+    return place
+
+
+@pytest.mark.parametrize(("batch_size", "workers"), [(1, 2), (7, 1), (32, 2)])
+def test_batch_size_and_workers_change_no_token_and_no_pixel(
+    trial: Study, undisturbed: Path, tmp_path: Path, batch_size: int, workers: int
+) -> None:
+    run(trial, tmp_path / "store", batch_size=batch_size, workers=workers)
+    assert samples(tmp_path / "store") == samples(undisturbed)
+    assert scores(tmp_path / "store") == scores(undisturbed)
+
+
+def test_a_second_run_does_nothing(trial: Study, undisturbed: Path) -> None:
+    before = {file: file.stat().st_mtime_ns for file in undisturbed.rglob("*.parquet")}
+    assert run(trial, undisturbed, batch_size=5) == Result(made=0, failed=0)
+    assert {f: f.stat().st_mtime_ns for f in undisturbed.rglob("*.parquet")} == before
+
+
+def test_adding_a_recipe_runs_only_that_recipe(
+    study_text: str, study_of: Callable[[str], Study], undisturbed: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "store"
+    shutil.copytree(undisturbed, place)
+    extended = study_text + "      cold: {like: vanilla, temperature: 0.5}\n"
+    assert run(study_of(extended), place) == Result(made=12, failed=0)
+    assert samples(undisturbed).items() <= samples(place).items()
+    assert len(scores(place)) == 48
+
+
+def test_a_lost_part_is_all_that_is_made_again(
+    trial: Study, undisturbed: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "store"
+    shutil.copytree(undisturbed, place)
+    sorted((place / "samples").iterdir())[0].unlink()
+    assert run(trial, place) == Result(made=4, failed=0)
+    assert samples(place) == samples(undisturbed)
+
+
+def test_a_worker_killed_in_mid_run_loses_nothing(
+    trial: Study, undisturbed: Path, tmp_path: Path
+) -> None:
+    killed: list[int] = []
+
+    def kill_once(progress: Progress) -> None:
+        if not killed:
+            killed.append(sampler_process())
+            os.kill(killed[0], signal.SIGKILL)
+
+    result = run(trial, tmp_path / "store", batch_size=1, report=kill_once)
+    assert killed and result.failed == 0
+    assert samples(tmp_path / "store") == samples(undisturbed)
+    assert scores(tmp_path / "store") == scores(undisturbed)
+
+
+def test_a_driver_killed_in_mid_run_is_resumed_by_the_same_command(
+    trial: Study, study_text: str, checkpoints: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    (checkpoints / "study.yaml").write_text(study_text)
+    place = tmp_path / "store"
+    command = ["run", str(checkpoints / "study.yaml"), "--store", str(place), "--batch-size", "1"]
+    script = "from bakeoff.platform.cli import app; app()"
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    driver = subprocess.Popen(
+        [sys.executable, "-c", script, *command],
+        start_new_session=True,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while len(Store(place).parts("samples")) < 3:
+            assert driver.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        os.killpg(driver.pid, signal.SIGKILL)
+        driver.wait()
+    stored = samples(place)
+    assert 0 < len(stored) < 36
+    result = run(trial, place)
+    assert result.failed == 0 and result.made <= 36 - len(stored)
+    assert samples(place) == samples(undisturbed)
+    assert scores(place) == scores(undisturbed)
+
+
+def test_a_model_that_cannot_be_loaded_becomes_failures_and_the_rest_goes_on(
+    study_text: str,
+    study_of: Callable[[str], Study],
+    checkpoints: Path,
+    undisturbed: Path,
+    tmp_path: Path,
+) -> None:
+    shutil.copytree(checkpoints / "masked", checkpoints / "broken", dirs_exist_ok=True)
+    weights = checkpoints / "broken/transformer/diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    place = tmp_path / "store"
+    broken = study_text + "  - {path: broken, recipes: {vanilla: steps=4}}\n"
+    assert run(study_of(broken), place) == Result(made=36, failed=12)
+    assert samples(place) == samples(undisturbed)
+    failures = Store(place).read("failures", ["prompt", "message", "stage"]).to_pylist()
+    assert len(failures) == 12
+    assert all("diffusion_pytorch_model.safetensors" in row["message"] for row in failures)
+
+
+def test_platform_is_the_standard_library_in_workers() -> None:
+    @ray.remote
+    def platform_file() -> str:
+        return str(platform.__file__)
+
+    assert ray.get(platform_file.remote()) == platform.__file__
+    assert "bakeoff" not in str(platform.__file__) and platform.system()
+
+
+def sampler_process() -> int:
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if (folder / "cmdline").read_text().startswith(SAMPLER_PROCESS):
+                return int(folder.name)
+        except OSError:
+            continue
+    raise AssertionError("no sampler process is running")
