@@ -41,6 +41,12 @@ class Benchmark:
     has_expectations: bool
     pictures: Callable[[], NDArray[np.uint8]] | None = None
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks of all splits, in the order in which prompts first name them."""
+        prompts = (prompt for split in self.splits for prompt in self.prompts(split))
+        return tuple(dict.fromkeys(prompt.task for prompt in prompts))
+
     def prompts(self, split: str | None = None) -> tuple[Prompt, ...]:
         """Return the prompts of a split, in their fixed order.
 

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -42,6 +44,10 @@ class Progress(NamedTuple):
     failed: int
 
 
+class RunStopped(RuntimeError):
+    """The work cannot go on: a disk is full, or the cluster is gone. What is finished is stored."""
+
+
 class Machine(NamedTuple):
     """The workers of a run and the kind of device they work on."""
 
@@ -57,7 +63,8 @@ def cluster(workers: int | None) -> Iterator[Machine]:
     """
     own = not ray.is_initialized()
     if own:
-        _start_ray(workers)
+        with _without_log_level_line():
+            _start_ray(workers)
     try:
         resources = ray.cluster_resources()
         gpus = int(resources.get("GPU", 0))
@@ -69,16 +76,52 @@ def cluster(workers: int | None) -> Iterator[Machine]:
 
 def _start_ray(workers: int | None) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(**quiet)
-        return
-    ray.init(
-        address="local",
-        num_cpus=workers or os.cpu_count(),  # more workers than cores are the user's choice
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        **quiet,
-    )
+    with _silenced_stderr():
+        if os.environ.get("RAY_ADDRESS"):
+            ray.init(**quiet)
+            return
+        ray.init(
+            address="local",
+            num_cpus=workers or os.cpu_count(),  # more workers than cores are the user's choice
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            **quiet,
+        )
+
+
+@contextmanager
+def _silenced_stderr() -> Iterator[None]:
+    """Drop what Ray's C++ side prints when it starts: that its log level was set, as of Ray 2.60."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)
+
+
+@contextmanager
+def _without_log_level_line() -> Iterator[None]:
+    """Hold back the standard error, C++ included, and give it all back but one line.
+
+    Ray (2.60) tells that it obeys the log level above, whatever that level is.
+    """
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            held.seek(0)
+            kept = [line for line in held if b"RAY_BACKEND_LOG_LEVEL" not in line]
+            os.write(terminal, b"".join(kept))
+            os.close(terminal)
 
 
 def execute(
@@ -91,6 +134,10 @@ def execute(
 
     Stages write their own parts: what is told here is already in the store. A worker that dies is
     started anew and its shard repeated, which overwrites the same parts.
+
+    Raises:
+        InputError: a later run has claimed the store.
+        RunStopped: a worker could not go on, or the cluster failed.
     """
     _quieten_ray_data()
     rows = [_row("shard", shard.to_json()) for shard in shards]
@@ -118,10 +165,12 @@ def execute(
     try:
         for row in data.iter_rows():
             yield Progress(row["images"], row["made"], row["failed"])
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, InputError):
-            raise error.cause from None
-        raise
+    except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", None) or error.__cause__ or error
+        if isinstance(cause, InputError):
+            raise cause from None
+        reason = str(cause).strip().splitlines()[-1]
+        raise RunStopped(f"{type(cause).__name__}: {reason}") from error
 
 
 def _row(kind: str, work: str, part: str = "") -> dict[str, Any]:

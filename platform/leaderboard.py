@@ -8,6 +8,7 @@ import numpy as np
 
 from bakeoff.evaluators.metric import Metric, MetricInfo, SetMetric
 from bakeoff.evaluators.statistics import Estimate, WinRate, mean_estimate, win_rate
+from bakeoff.platform.benchmarks import BENCHMARKS
 from bakeoff.platform.metrics import build_metric
 from bakeoff.platform.views import Row, Views
 from bakeoff.samplers.errors import InputError, unknown
@@ -86,7 +87,7 @@ def leaderboard(
     decided_by = _deciding(infos, decided_by)
     entries = views.query("study_entries", study=study)
     baseline = next((row["entry"] for row in entries if row["baseline"]), None)
-    scores, tasks = _means(views, study, infos, decided_by)
+    scores, tasks = _means(views, study, infos, decided_by, _task_order(entries))
     for metric in metrics:
         if metric.info.kind == "set":
             scores[metric.info.name] = _distances(views, study, cast(SetMetric, metric))
@@ -145,7 +146,11 @@ def _deciding(infos: Sequence[MetricInfo], wanted: str | None) -> str | None:
 
 
 def _means(
-    views: Views, study: str, infos: Sequence[MetricInfo], decided_by: str | None
+    views: Views,
+    study: str,
+    infos: Sequence[MetricInfo],
+    decided_by: str | None,
+    order: Sequence[str],
 ) -> tuple[dict[str, dict[str, Estimate]], dict[str, dict[str, Estimate]]]:
     """Return means by metric and entry, and those of the deciding metric by entry and task."""
     scores: dict[str, dict[str, Estimate]] = {info.name: {} for info in infos}
@@ -156,13 +161,21 @@ def _means(
         if mean := mean_estimate(row["prompt_ids"], row["values"]):
             scores[row["metric"]][row["entry"]] = mean
         if row["metric"] == decided_by:
-            tasks[row["entry"]] = _task_means(row)
+            tasks[row["entry"]] = _task_means(row, order)
     return scores, tasks
 
 
-def _task_means(row: Row) -> dict[str, Estimate]:
+def _task_order(entries: Sequence[Row]) -> list[str]:
+    """Return the tasks of the entries' benchmarks in the benchmarks' own order."""
+    names = dict.fromkeys(row["benchmark"] for row in entries)
+    return [task for name in names if name in BENCHMARKS for task in BENCHMARKS[name].tasks]
+
+
+def _task_means(row: Row, order: Sequence[str]) -> dict[str, Estimate]:
+    """Return an entry's mean by task: those in `order` first, then others by their names."""
     found = {}
-    for task in sorted(set(row["tasks"])):
+    present = set(row["tasks"])
+    for task in [*(task for task in order if task in present), *sorted(present - set(order))]:
         items = zip(row["tasks"], row["prompt_ids"], row["values"], strict=True)
         prompts, values = zip(*((p, v) for t, p, v in items if t == task), strict=True)
         if mean := mean_estimate(prompts, values):

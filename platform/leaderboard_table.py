@@ -1,48 +1,61 @@
-"""A leaderboard as rich tables, with notes that say how its numbers are made."""
+"""A leaderboard as text tables, with notes that say how its numbers are made."""
 
 import math
 from collections.abc import Iterator
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from bakeoff.evaluators.metric import MetricInfo
-from bakeoff.evaluators.statistics import Estimate, WinRate
+from bakeoff.evaluators.statistics import Estimate
+from bakeoff.platform.folding_table import Column, FoldingTable, Line
 from bakeoff.platform.leaderboard import Leaderboard, Standing
 
 NOTHING = "–"
 SHARE = (0.0, 1.0)  # metrics of this range are shown in percent
+DECIMALS = 2  # enough for the eye; `--json` has all of them
+Shown = tuple[str, str]  # a value and what stands below it
 
 
 def render(board: Leaderboard, *, by_task: bool = False) -> RenderableType:
     """Return the table of a leaderboard, on demand that of its tasks, and the notes."""
-    tables = [_standings(board)]
+    lines = list(_lines(board))
+    parts: list[RenderableType] = [
+        FoldingTable(f"Study {board.study}", lines, list(_columns(board)))
+    ]
     if by_task and board.decided_by:
-        tables.append(_tasks(board))
+        parts += ["", _tasks(board, lines)]
     notes = Text("\n".join(f"• {note}" for note in notes_of(board)), style="dim")
-    return Group(*tables, notes)
+    return Group(*parts, "", notes)
 
 
-def number(info: MetricInfo, estimate: Estimate | None) -> tuple[str, str]:
-    """Return a metric's value and interval as people read them, in percent or to two digits."""
+def number(info: MetricInfo, estimate: Estimate | None) -> Shown:
+    """Return a metric's value and interval as people read them.
+
+    Shares are in percent. Others have two digits of the interval's half width, but no more than two
+    decimals unless the interval would vanish with them.
+    """
     if estimate is None:
         return NOTHING, ""
     if info.range == SHARE:
         return percent(estimate)
     low, high = estimate.interval or (estimate.value, estimate.value)
     half = (high - low) / 2
-    digits = 3 if half <= 0 else min(8, max(0, 1 - math.floor(math.log10(half))))
-    interval = f"[{low:.{digits}f}, {high:.{digits}f}]" if estimate.interval else ""
-    return f"{estimate.value:.{digits}f}", interval
+    first = -math.floor(math.log10(half)) if half > 0 else DECIMALS  # decimals of its first digit
+    return _spelled(estimate, max(0, first, min(first + 1, DECIMALS)))
 
 
-def percent(estimate: Estimate) -> tuple[str, str]:
+def percent(estimate: Estimate, decimals: int = 0) -> Shown:
     """Return a share and its interval in percent."""
+    return _spelled(estimate, decimals, scale=100)
+
+
+def _spelled(estimate: Estimate, decimals: int, scale: float = 1) -> Shown:
+    def spell(value: float) -> str:
+        return f"{scale * value:z.{decimals}f}"  # z: no minus before a zero
+
     interval = estimate.interval
-    shown = f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]" if interval else ""
-    return f"{100 * estimate.value:.1f}", shown
+    return spell(estimate.value), "..".join(map(spell, interval)) if interval else ""
 
 
 def notes_of(board: Leaderboard) -> Iterator[str]:
@@ -52,21 +65,22 @@ def notes_of(board: Leaderboard) -> Iterator[str]:
         better = "higher" if info.higher_is_better else "lower"
         yield f"{info.name} ({unit}, {better} is better): {info.sentence}"
     yield (
-        "[low, high] are 95 % intervals; the prompt is the unit, several seeds of a prompt are one "
+        ("" if _seeds_differ(board) else "n: prompts, one image each. ")
+        + "low..high: 95 % interval; the prompt is the unit, several seeds of a prompt are one "
         "cluster. Means: Wilson for yes-or-no scores with one seed a prompt, Student's t on prompt "
         "means otherwise. Set metrics: leaving out one prompt at a time."
     )
     if board.baseline and board.decided_by:
         yield (
-            f"Wins (%): share of pairs of same prompt and seed position in which the entry beats "
-            f"{board.baseline} on {board.decided_by}, a tie counting half; interval by Bonett and "
-            f"Price's adjustment. {_missing(board)}"
+            "wins %: share of pairs of same prompt and seed position in which the entry beats "
+            f"{board.baseline} on {board.decided_by}, a tie counting half; interval by "
+            f"Bonett and Price's adjustment. {_missing(board)}"
         )
     yield (
         "s/img: median over batches of text, network and decoding time, per image"
         + (" (* first batches only, which are slower)" if _cold(board) else "")
-        + ". Row evals: network passes per image, each batch row counted. Memory: highest peak of "
-        "a batch."
+        + ". row evals: network passes per image, each batch row counted. MB: highest peak memory "
+        "of a batch, in 10⁶ bytes."
     )
     if board.unreadable:
         yield f"Not shown, as this installation lacks them: {', '.join(board.unreadable)}."
@@ -85,10 +99,15 @@ def _cold(board: Leaderboard) -> bool:
     return any(s.seconds_per_image is not None and not s.is_warm for s in board.standings)
 
 
+def _seeds_differ(board: Leaderboard) -> bool:
+    return any(standing.samples != standing.prompts for standing in board.standings)
+
+
 def _control_notes(board: Leaderboard) -> Iterator[str]:
     for standing in board.standings:
         if standing.is_control and standing.wins and standing.wins.estimate:
-            value, interval = percent(standing.wins.estimate)
+            # with a decimal: [50.3, 61.0] would else look as if it contained 50
+            value, interval = percent(standing.wins.estimate, decimals=1)
             undecided = standing.wins.estimate.contains(0.5)
             verdict = (
                 "contains 50 %, as it should"
@@ -97,79 +116,63 @@ def _control_notes(board: Leaderboard) -> Iterator[str]:
                 "prompts it should pass, or the comparison is not fair"
             )
             yield (
-                f"A/A control {standing.entry} is {board.baseline} with other seeds. Its interval "
-                f"{value} {interval} {verdict}."
+                f"A/A control {standing.entry} is {board.baseline} with other seeds. It wins "
+                f"{value} %; the interval {interval} {verdict}."
             )
 
 
-def _standings(board: Leaderboard) -> Table:
-    table = _table(f"Study {board.study}")
-    table.add_column("images\nprompts", justify="right")
-    for info in board.metrics:
-        arrow = "↑" if info.higher_is_better else "↓"
-        unit = " %" if info.range == SHARE else ""
-        table.add_column(f"{info.name.replace('_', ' ')}{unit} {arrow}", justify="right")
-    if board.baseline and board.decided_by:
-        table.add_column("wins %\nvs baseline", justify="right")
-    for heading in ("s/img", "row\nevals", "memory\nMB"):
-        table.add_column(heading, justify="right")
-    for standing, name in _below_models(table, board):
-        label = "baseline" if standing.is_baseline else "A/A control"
-        shown = label if standing.is_baseline or standing.is_control else ""
-        table.add_row(_two_lines(name, shown), *_cells(board, standing))
-    return table
-
-
-def _table(title: str) -> Table:
-    box = SIMPLE_HEAD  # no verticals: they would cost a terminal its last columns
-    table = Table(title=Text(title), title_justify="left", box=box, padding=(0, 1, 0, 0))
-    table.add_column("entry", no_wrap=True)
-    return table
-
-
-def _below_models(table: Table, board: Leaderboard) -> Iterator[tuple[Standing, str]]:
-    """Yield standings with their short names, after a row for each model."""
+def _lines(board: Leaderboard) -> Iterator[Line]:
+    """Yield the entries' short names, each model's below a head with its name."""
     above = None
     for standing in board.standings:
-        head, slash, recipe = standing.entry.partition("/")
-        if slash and head != above:
-            table.add_row(Text(head, style="bold"))
-            above = head
-        yield standing, f"  {recipe}" if slash else standing.entry
+        model, slash, recipe = standing.entry.partition("/")
+        if slash and model != above:
+            yield Line(model, is_head=True)
+            above = model
+        role = "baseline" if standing.is_baseline else "A/A control"
+        shown = role if standing.is_baseline or standing.is_control else ""
+        yield Line(f" {recipe}" if slash else standing.entry, f" {shown}" if shown else "")
 
 
-def _cells(board: Leaderboard, standing: Standing) -> Iterator[Text]:
-    yield _two_lines(str(standing.samples), str(standing.prompts))
+def _columns(board: Leaderboard) -> Iterator[Column]:
+    """Yield the columns of the main table: size, scores, wins, costs."""
+    each = board.standings
+    if _seeds_differ(board):
+        yield Column("images prompts", [(str(s.samples), str(s.prompts)) for s in each])
+    else:
+        yield Column("n", [(str(s.samples), "") for s in each])
     for info in board.metrics:
-        yield _two_lines(*number(info, standing.scores.get(info.name)))
+        unit = "% " if info.range == SHARE else ""
+        heading = f"{info.name.replace('_', ' ')} {unit}{'↑' if info.higher_is_better else '↓'}"
+        yield Column(heading, [number(info, s.scores.get(info.name)) for s in each])
     if board.baseline and board.decided_by:
-        yield _two_lines(*_wins(standing.wins))
-    seconds = standing.seconds_per_image
-    yield Text(NOTHING if seconds is None else f"{seconds:.3f}{'' if standing.is_warm else '*'}")
-    rows = standing.row_evaluations
-    yield Text(NOTHING if rows is None else f"{rows:.1f}".removesuffix(".0"))
-    memory = standing.peak_memory_bytes
-    yield Text(NOTHING if memory is None else f"{memory / 1e6:.0f}")
+        yield Column("wins %", [_wins(s) for s in each])
+    yield Column("s/img", [(_seconds(s), "") for s in each])
+    yield Column("row evals", [(_figure(s.row_evaluations, 1), "") for s in each])
+    yield Column("MB", [(_figure(s.peak_memory_bytes, 0, unit=1e6), "") for s in each])
 
 
-def _wins(wins: WinRate | None) -> tuple[str, str]:
+def _wins(standing: Standing) -> Shown:
+    wins = standing.wins
     return percent(wins.estimate) if wins and wins.estimate else (NOTHING, "")
 
 
-def _two_lines(first: str, second: str) -> Text:
-    """Return a value above its interval: the table stays narrow enough for a terminal."""
-    text = Text(first)
-    indent = first[: len(first) - len(first.lstrip())]
-    return text.append(f"\n{indent}{second}", style="dim") if second else text
+def _seconds(standing: Standing) -> str:
+    seconds = standing.seconds_per_image
+    shown = _figure(seconds, 3 if (seconds or 0) < 0.1 else 2)
+    return shown if standing.is_warm or seconds is None else shown + "*"
 
 
-def _tasks(board: Leaderboard) -> Table:
+def _figure(value: float | None, decimals: int, unit: float = 1) -> str:
+    return NOTHING if value is None else f"{value / unit:.{decimals}f}".removesuffix(".0")
+
+
+def _tasks(board: Leaderboard, lines: list[Line]) -> FoldingTable:
     info = next(info for info in board.metrics if info.name == board.decided_by)
-    names = sorted({task for standing in board.standings for task in standing.tasks})
-    table = _table(f"{info.name} by task" + (" (%)" if info.range == SHARE else ""))
-    for name in names:
-        table.add_column(Text(name.replace("_", " ")), justify="right")
-    for standing, short in _below_models(table, board):
-        cells = (_two_lines(*number(info, standing.tasks.get(name))) for name in names)
-        table.add_row(Text(short), *cells)
-    return table
+    names = dict.fromkeys(task for standing in board.standings for task in standing.tasks)
+    columns = [
+        Column(name.replace("_", " "), [number(info, s.tasks.get(name)) for s in board.standings])
+        for name in names
+    ]
+    title = f"{info.name} by task" + (" (%)" if info.range == SHARE else "")
+    return FoldingTable(title, lines, columns)

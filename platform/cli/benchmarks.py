@@ -1,21 +1,26 @@
 """`bakeoff benchmarks`: what a study may name."""
 
-from rich.console import Console
-from rich.table import Table
+from collections.abc import Iterator
 
-from bakeoff.platform.benchmarks import BENCHMARKS
+from bakeoff.platform.benchmarks import BENCHMARKS, OWN_PROMPTS
+from bakeoff.platform.cli.listing import Item, print_items
 
 
 def benchmarks() -> None:
     """List the benchmarks that a study may name."""
-    table = Table(title="Benchmarks: `benchmark: {name: NAME, split: SPLIT, limit: N}` in a study")
-    for heading in ("name", "split", "prompts", "tasks", "what it is"):
-        table.add_column(heading, overflow="fold")
+    title = "Benchmarks. In a study: `benchmark: {name: NAME, split: SPLIT, limit: N}`."
+    print_items(title, _items())
+
+
+def _items() -> Iterator[Item]:
     for name, benchmark in BENCHMARKS.items():
-        for split in benchmark.splits:
-            prompts = benchmark.prompts(split)
-            tasks = dict.fromkeys(prompt.task for prompt in prompts)
-            table.add_row(name, split, str(len(prompts)), ", ".join(tasks), benchmark.sentence)
-    console = Console()
-    console.print(table)
-    console.print("Your own: `prompts: FILE.txt`, one prompt a line, or a list in the study.")
+        splits = (
+            f"{split} ({len(benchmark.prompts(split))} prompts)" for split in benchmark.splits
+        )
+        facts = f"splits, the first by default: {', '.join(splits)} · tasks: "
+        yield Item(name, benchmark.sentence, facts + ", ".join(benchmark.tasks))
+    yield Item(
+        OWN_PROMPTS,
+        "Prompts of your own, in place of a benchmark.",
+        "`prompts: FILE.txt`, one prompt a line, or `prompts: [a dog, a cat]`",
+    )

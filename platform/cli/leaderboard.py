@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-PIPED_WIDTH = 120  # columns when the output is no terminal
+from bakeoff.platform.cli.listing import open_console
 
 
 def leaderboard(
@@ -22,8 +22,6 @@ def leaderboard(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the standings of a study: means with intervals, paired win rates, costs."""
-    from rich.console import Console
-
     from bakeoff.platform.leaderboard import leaderboard as build
     from bakeoff.platform.leaderboard_table import render
     from bakeoff.platform.views import open_views
@@ -32,7 +30,4 @@ def leaderboard(
     if as_json:
         typer.echo(json.dumps(board.as_json(), indent=2, ensure_ascii=False))
         return
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPED_WIDTH)
-    console.print(render(board, by_task=tasks))
+    open_console().print(render(board, by_task=tasks))

@@ -1,23 +1,21 @@
 """`bakeoff models`: what a study may name."""
 
-from rich.console import Console
-from rich.table import Table
+from collections.abc import Iterator
+
+from bakeoff.platform.cli.listing import Item, print_items
 
 
 def models() -> None:
     """List the models that a study may name."""
+    title = "Models. In a study: `model: NAME`, or `path: FOLDER` for a checkpoint of your own."
+    print_items(title, _items())
+
+
+def _items() -> Iterator[Item]:
     from bakeoff.samplers.catalog import MODELS
 
-    table = Table(title="Models: `model: NAME` in a study, or `path: FOLDER` for one of your own")
-    for heading in ("name", "family", "pixels", "licence", "default recipe", "what it is"):
-        table.add_column(heading, overflow="fold")
     for name, entry in MODELS.items():
-        table.add_row(
-            name,
-            entry.family,
-            str(entry.resolution),
-            entry.licence,
-            str(entry.recipe),
-            entry.description,
-        )
-    Console().print(table)
+        pixels = f"{entry.resolution} × {entry.resolution} pixels"
+        recipe = f"default recipe: {entry.recipe}"
+        facts = " · ".join((entry.family, pixels, recipe, f"licence {entry.licence}"))
+        yield Item(name, entry.description, facts)

@@ -7,6 +7,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from bakeoff.platform.cli.listing import open_console
+
 if TYPE_CHECKING:
     from bakeoff.platform.run import Result, Work
 
@@ -36,30 +38,46 @@ def run(
 ) -> None:
     """Run a study: what its store lacks is made, the rest is left alone."""
     # Here and not above: they load torch and Ray, seconds that `bakeoff --help` need not wait.
+    from bakeoff.platform.execution import RunStopped
     from bakeoff.platform.run import prepare
     from bakeoff.platform.store import Store
     from bakeoff.platform.study import load_study
 
-    console = Console()
+    console = open_console()
     wanted = load_study(study, limit=limit)
     place = store or STORES / wanted.name
     work = prepare(wanted, Store.open_or_plan(place), batch_size)
     console.print(f"Study [bold]{wanted.name}[/]: {_size(work)}", highlight=False)
-    result = _with_progress(work, workers, console)
+    try:
+        result = _with_progress(work, workers, console)
+    except (RunStopped, KeyboardInterrupt) as stop:
+        reason = str(stop) or "at your word"
+        typer.echo(
+            f"bakeoff: stopped, {reason}. Run the same command to go on from here.", err=True
+        )
+        raise typer.Exit(1) from None
     _leaderboard(place, wanted.name, console)
     _next_steps(place, console)
     if result.failed:
-        typer.echo(f"bakeoff: {result.failed} failures, listed in {place}/failures", err=True)
+        typer.echo(
+            f"bakeoff: {result.failed} images failed, each with its reason in {place / 'failures'}; "
+            f"the last: {_last_reason(work)}; the same command tries them again",
+            err=True,
+        )
         raise typer.Exit(1)
+
+
+def _last_reason(work: "Work") -> str:
+    rows = work.store.read("failures", ["run_id", "error_type", "message"]).to_pylist()
+    last = max(rows, key=lambda row: row["run_id"])
+    return f"{last['error_type']}: {' '.join(last['message'].split())}"
 
 
 def _size(work: "Work") -> str:
     study = work.study
     wanted = len(study.prompts) * sum(len(entry.seeds) for entry in study.entries)
-    return (
-        f"{len(study.entries)} entries × {len(study.prompts)} prompts, {wanted} images, "
-        f"{work.images or 'nothing'} to do"
-    )
+    to_do = f"{work.images} to do" if work.images else "all there: nothing to do"
+    return f"{len(study.entries)} entries × {len(study.prompts)} prompts = {wanted} images, {to_do}"
 
 
 def _with_progress(work: "Work", workers: int | None, console: Console) -> "Result":

@@ -1,6 +1,7 @@
 """The leaderboard of hand-made stores, its JSON and what its table says."""
 
 import json
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from bakeoff.evaluators.fidelity import KernelDistance, kernel_estimate
 from bakeoff.evaluators.metric import MetricInfo
 from bakeoff.evaluators.statistics import Estimate, Interval, mean_estimate, win_rate
 from bakeoff.platform import metrics
+from bakeoff.platform.benchmarks import BENCHMARKS
 from bakeoff.platform.leaderboard import Leaderboard, leaderboard, matches
 from bakeoff.platform.leaderboard_table import number, render
 from bakeoff.platform.metrics import MetricEntry
@@ -97,7 +99,7 @@ def test_the_table_names_control_baseline_and_what_decides(board: Leaderboard) -
     assert "A/A control" in text and "baseline" in text
     assert "beats m/vanilla on composition" in " ".join(text.split())
     assert "contains 50 %, as it should" in text
-    assert "0.750*" in text and "first batches only" in text
+    assert "0.75*" in text and "first batches only" in text
 
 
 def test_the_table_says_so_when_the_control_fails(writer: StoreWriter) -> None:
@@ -112,11 +114,42 @@ def test_tasks_are_shown_on_demand(board: Leaderboard) -> None:
     assert "composition by task (%)" in printed(board, by_task=True)
 
 
-@pytest.mark.parametrize("width", [80, 120])
-def test_no_number_is_torn_in_a_terminal(board: Leaderboard, width: int) -> None:
-    text = printed(board, width)
+@pytest.mark.parametrize("width", [30, 40, 80, 120])
+def test_no_number_and_no_heading_is_cut_in_a_terminal(board: Leaderboard, width: int) -> None:
+    text = printed(board, width, by_task=True)
     assert max(len(line) for line in text.splitlines()) <= width
-    assert "83.3" in text and "[43.6, 97.0]" in text  # Wilson of 5 in 6
+    assert "…" not in text
+    words = set(text.split())
+    assert {"83", "44..97"} <= words  # Wilson of 5 in 6
+    assert {"composition", "wins", "s/img", "evals", "MB", "0.75*"} <= words
+
+
+def test_three_metrics_fit_a_terminal_in_one_table(board: Leaderboard) -> None:
+    (composition,) = board.metrics
+    unbounded = [info_of(name) for name in ("clip_score", "kid_tiny_clip")]
+    negative = Estimate(-0.1321, Interval(-0.1791, -0.0852), 72, 72)
+    scores = {"clip_score": negative, "kid_tiny_clip": negative}
+    standings = [replace(s, scores={**s.scores, **scores}) for s in board.standings]
+    wide = replace(board, metrics=(composition, *unbounded), standings=tuple(standings))
+    text = printed(wide, 80)
+    assert "continued" not in text and text.count("-0.18..-0.09") == 8
+    assert "continued" in printed(wide, 60)
+
+
+def test_images_and_prompts_both_stand_where_they_differ(writer: StoreWriter) -> None:
+    writer.run({"composition": {VANILLA: {"x-1": [1, 0], "x-2": [1, 1]}}})
+    text = printed(leaderboard(open_views(writer.path)))
+    assert {"images", "prompts", "4", "2"} <= set(text.split())
+    assert "n: prompts" not in text
+
+
+def test_tasks_stand_in_the_benchmarks_order(writer: StoreWriter) -> None:
+    names = ("zebra", "color_attr", "position", "colors", "counting", "two_object")
+    scores = {f"{name}-1": [1.0] for name in (*names, "single_object", "apple")}
+    writer.run({"composition": {VANILLA: scores}})
+    tasks = list(leaderboard(open_views(writer.path)).standings[0].tasks)
+    assert tasks == [*BENCHMARKS["shapes"].tasks, "apple", "zebra"]
+    assert tasks[:2] == ["single_object", "two_object"]
 
 
 def test_json_holds_the_same_numbers(board: Leaderboard) -> None:
@@ -134,7 +167,7 @@ def test_one_prompt_has_a_line(writer: StoreWriter) -> None:
     wins = board.standings[1].wins
     assert wins is not None and wins.estimate is not None
     assert wins.estimate.value == 0.0 and wins.estimate.contains(0.5)
-    assert "[0.0, 100.0]" in printed(board)
+    assert "0..100" in printed(board)
 
 
 def test_entries_without_scores_have_a_line_without_numbers(writer: StoreWriter) -> None:
@@ -223,25 +256,28 @@ def info(low: float | None, high: float | None) -> MetricInfo:
     return MetricInfo("m", "1", "image", True, "u", (low, high), "", "", "", "")
 
 
+def info_of(name: str) -> MetricInfo:
+    return replace(info(None, None), name=name)
+
+
 @pytest.mark.parametrize(
     ("scale", "estimate", "shown"),
     [
-        (info(0, 1), Estimate(0.5, Interval(0.4321, 0.5678), 9, 9), ("50.0", "[43.2, 56.8]")),
-        (
-            info(-1, 1),
-            Estimate(0.5123, Interval(0.4901, 0.5345), 9, 9),
-            ("0.512", "[0.490, 0.534]"),
-        ),
+        (info(0, 1), Estimate(0.5, Interval(0.4321, 0.5678), 9, 9), ("50", "43..57")),
+        (info(-1, 1), Estimate(0.5123, Interval(0.4901, 0.5345), 9, 9), ("0.51", "0.49..0.53")),
+        (info(-1, 1), Estimate(0.0523, Interval(-0.001, 0.1065), 9, 9), ("0.05", "0.00..0.11")),
         (
             info(None, None),
             Estimate(0.00123, Interval(0.0009, 0.0016), 9, 9),
-            ("0.00123", "[0.00090, 0.00160]"),
+            ("0.0012", "0.0009..0.0016"),
         ),
-        (info(None, None), Estimate(0.5, None, 1, 1), ("0.500", "")),
+        (info(None, None), Estimate(31.4, Interval(28.1, 34.7), 9, 9), ("31.4", "28.1..34.7")),
+        (info(None, None), Estimate(512.3, Interval(401, 623), 9, 9), ("512", "401..623")),
+        (info(None, None), Estimate(0.5, None, 1, 1), ("0.50", "")),
         (info(0, 1), None, ("–", "")),
     ],
 )
-def test_numbers_show_two_digits_of_their_uncertainty(
+def test_numbers_show_what_their_uncertainty_leaves_of_them(
     scale: MetricInfo, estimate: Estimate | None, shown: tuple[str, str]
 ) -> None:
     assert number(scale, estimate) == shown
