@@ -48,7 +48,7 @@ class FoldingTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
         """Yield as many tables as the width asks for."""
-        names = max((cell_len(text) for line in self.lines for text in (line.name, line.remark)))
+        names = max(cell_len(text) for line in self.lines for text in (line.name, line.remark))
         names = min(names, max(NAMES_LEAST, options.max_width // NAMES_SHARE))
         space = options.max_width - names
         wide, narrow = (list(self._folded(space, gap)) for gap in GAPS)

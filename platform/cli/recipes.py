@@ -1,15 +1,13 @@
 """`bakeoff recipes`: the choices that a recipe is made of."""
 
-from collections.abc import Iterator
-
 from bakeoff.platform.cli.listing import Item, print_items
 from bakeoff.samplers.choices import CHOICES, FREE, Choice
 
 TITLE = (
     "Choices of a recipe. In a study: one line, `noisy: steps=16 noise=abs_cos(1)`, or keys, "
     "`noisy: {like: vanilla, noise: abs_cos(1)}`. Cost: row-evaluations (network passes for an "
-    "image) that the choice adds to plain sampling with guidance, which takes 2N for a masked model "
-    "of N steps and two for each token for an autoregressive one."
+    "image) that the choice adds to plain sampling with guidance, which takes 2N for a masked "
+    "model of N steps and two for each token for an autoregressive one."
 )
 
 

@@ -60,7 +60,7 @@ def run(
     _next_steps(place, console)
     if result.failed:
         typer.echo(
-            f"bakeoff: {result.failed} images failed, each with its reason in {place / 'failures'}; "
+            f"bakeoff: {result.failed} images failed, the reasons are in {place / 'failures'}; "
             f"the last: {_last_reason(work)}; the same command tries them again",
             err=True,
         )

@@ -98,7 +98,7 @@ def test_the_table_names_control_baseline_and_what_decides(board: Leaderboard) -
     text = printed(board)
     assert "A/A control" in text and "baseline" in text
     assert "beats m/vanilla on composition" in " ".join(text.split())
-    assert "contains 50 %, as it should" in text
+    assert "contains 50 %, as it should" in " ".join(text.split())
     assert "0.75*" in text and "first batches only" in text
 
 
