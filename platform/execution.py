@@ -20,7 +20,6 @@ import ray.data
 from bakeoff.platform.plan import Shard
 from bakeoff.platform.sampling import SamplerStage, Workplace
 from bakeoff.platform.scoring import ScorerStage
-from bakeoff.samplers.errors import InputError
 
 # Shares of a GPU, or of a core without GPUs: both stages fit on as many as there are samplers.
 SAMPLER_SHARE = 0.75
@@ -76,31 +75,16 @@ def cluster(workers: int | None) -> Iterator[Machine]:
 
 def _start_ray(workers: int | None) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    with _silenced_stderr():
-        if os.environ.get("RAY_ADDRESS"):
-            ray.init(**quiet)
-            return
-        ray.init(
-            address="local",
-            num_cpus=workers or os.cpu_count(),  # more workers than cores are the user's choice
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            **quiet,
-        )
-
-
-@contextmanager
-def _silenced_stderr() -> Iterator[None]:
-    """Drop what Ray's C++ side prints when it starts: that its log level was set, as of Ray 2.60."""
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(nowhere)
-        os.close(kept)
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(**quiet)
+        return
+    ray.init(
+        address="local",
+        num_cpus=workers or os.cpu_count(),  # more workers than cores are the user's choice
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+        **quiet,
+    )
 
 
 @contextmanager
@@ -136,8 +120,7 @@ def execute(
     started anew and its shard repeated, which overwrites the same parts.
 
     Raises:
-        InputError: a later run has claimed the store.
-        RunStopped: a worker could not go on, or the cluster failed.
+        RunStopped: a worker cannot write, a later run has claimed the store, or Ray failed.
     """
     _quieten_ray_data()
     rows = [_row("shard", shard.to_json()) for shard in shards]
@@ -148,11 +131,11 @@ def execute(
     def share(of_one: float) -> dict[str, Any]:
         return {unit: of_one}
 
-    if any(shard.part is None for shard in shards):
+    if to_make := sum(shard.part is None for shard in shards):
         data = data.map(
             SamplerStage,  # type: ignore[arg-type] # Ray's types know functions only
             fn_constructor_args=(workplace,),
-            compute=ray.data.ActorPoolStrategy(size=workers),
+            compute=ray.data.ActorPoolStrategy(size=min(workers, to_make)),
             **share(SAMPLER_SHARE),
         )
     scorers = -(-workers // SAMPLERS_PER_SCORER)
@@ -164,20 +147,18 @@ def execute(
     )
     try:
         for row in data.iter_rows():
+            if row["stopped"]:
+                raise RunStopped(row["stopped"])
             yield Progress(row["images"], row["made"], row["failed"])
     except ray.exceptions.RayError as error:
-        cause = getattr(error, "cause", None) or error.__cause__ or error
-        if isinstance(cause, InputError):
-            raise cause from None
-        reason = str(cause).strip().splitlines()[-1]
-        raise RunStopped(f"{type(cause).__name__}: {reason}") from error
+        raise RunStopped(f"Ray failed ({type(error).__name__}): {error}".splitlines()[0]) from error
 
 
 def _row(kind: str, work: str, part: str = "") -> dict[str, Any]:
     images = len(Shard.from_json(work).items) if kind == "shard" else 0
     return {
         "kind": kind, "work": work, "part": part,
-        "images": images, "made": 0, "failed": 0, "scored": 0,
+        "images": images, "made": 0, "failed": 0, "scored": 0, "stopped": "",
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from bakeoff.platform.plan import Item, Shard
 
 Result = TypeVar("Result")
+Row = dict[str, Any]
 
 
 class Failure(NamedTuple):
@@ -38,9 +39,21 @@ def isolate(
     return Outcome([d for one in alone for d in one.done], [f for one in alone for f in one.failed])
 
 
-def failure_rows(
-    shard: Shard, stage: str, failures: Sequence[Failure], run_id: str
-) -> list[dict[str, Any]]:
+def or_stopped(work: Callable[[Row], Row], row: Row) -> Row:
+    """Return what the work makes of a row; if it cannot, the row with the reason in `stopped`.
+
+    For what is no item's fault, such as a full disk. As exceptions such reasons would lose their
+    type on the way back through Ray.
+    """
+    if row["stopped"]:
+        return row
+    try:
+        return work(row)
+    except Exception as error:
+        return row | {"stopped": f"{type(error).__name__}: {error}"}
+
+
+def failure_rows(shard: Shard, stage: str, failures: Sequence[Failure], run_id: str) -> list[Row]:
     """Return rows of the table `failures`."""
     return [
         {

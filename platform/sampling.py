@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from bakeoff.platform.isolation import Failure, Outcome, failure_rows, isolate
+from bakeoff.platform.isolation import Failure, Outcome, failure_rows, isolate, or_stopped
 from bakeoff.platform.pictures import encode_png, pixel_hash
 from bakeoff.platform.plan import Item, Shard
 from bakeoff.platform.profiling import MemoryGauge, release_memory
@@ -53,6 +53,9 @@ class SamplerStage:
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Make what the row's shard asks for, and name the part that it lies in."""
+        return or_stopped(self._work, row)
+
+    def _work(self, row: dict[str, Any]) -> dict[str, Any]:
         if row["kind"] != "shard":
             return row
         shard = Shard.from_json(row["work"])

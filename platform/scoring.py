@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bakeoff.evaluators.metric import Metric
 from bakeoff.platform.benchmarks import BENCHMARKS
-from bakeoff.platform.isolation import failure_rows, isolate
+from bakeoff.platform.isolation import failure_rows, isolate, or_stopped
 from bakeoff.platform.metrics import build_metric
 from bakeoff.platform.pictures import decode_png
 from bakeoff.platform.plan import Item, Shard
@@ -43,6 +43,9 @@ class ScorerStage:
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Score what the row names and say how it went."""
+        return or_stopped(self._work, row)
+
+    def _work(self, row: dict[str, Any]) -> dict[str, Any]:
         if row["kind"] == "references":
             self._write_references(row["work"], row["part"])
             return row | {"scored": 0}

@@ -87,7 +87,7 @@ class Store:
         """
         text = json.dumps({"run_id": run_id}) + "\n"
         _commit(self.path / CLAIM_FILE, lambda file: file.write_text(text, encoding="utf-8"))
-        return Store(self.path, claim=run_id)
+        return Store(self.path.resolve(), claim=run_id)  # workers may stand in another folder
 
     def parts(self, table: str) -> list[Path]:
         """Return the finished parts of a table, in the order of their names."""
@@ -195,6 +195,8 @@ class Store:
 
     def _check_parts(self) -> None:
         for table, schema in TABLES.items():
+            if (self.path / table).is_file():
+                raise InputError(f"store {self.path} has a file in place of the table {table}")
             for file in self._files(table):
                 if file.suffix != ".parquet":
                     raise InputError(f"store {self.path} has a foreign file {file}; move it away")

@@ -133,6 +133,7 @@ def part_of_other_columns(path: Path) -> None:
         (truncated_part, "damaged or half written"),
         (empty_part, "damaged or half written"),
         (part_of_other_columns, "has a foreign part .*its columns are not those of the table"),
+        (lambda path: (path / "runs").write_text("me"), "has a file in place of the table runs"),
         (lambda path: (path / "scores/notes.txt").write_text("hello"), "foreign file .*notes.txt"),
     ],
 )

@@ -1,0 +1,89 @@
+"""What goes wrong during a run costs what it must and is told; the rest goes on."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from bakeoff.platform.cli import app
+from bakeoff.platform.store import Store
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+STUDY = """
+name: three-prompts
+prompts: [a photo of a ring, a photo of a heart, a photo of a circle]
+metrics: [clip_score]
+models:
+  - path: MODEL
+    recipes:
+      vanilla: steps=2
+"""
+
+
+def run(folder: Path, model: Path) -> Result:
+    study = folder / "study.yaml"
+    study.write_text(STUDY.replace("MODEL", str(model)))
+    return CliRunner().invoke(app, ["run", str(study), "--store", str(folder / "store")])
+
+
+def test_a_poisoned_prompt_fails_alone(checkpoints: Path, tmp_path: Path) -> None:
+    """The checkpoint cannot read one word: its token lies outside the embedding."""
+    model = tmp_path / "model"
+    shutil.copytree(checkpoints / "masked", model)
+    vocabulary = json.loads((model / "tokenizer/vocab.json").read_text())
+    vocabulary["heart</w>"] = 100_000
+    (model / "tokenizer/vocab.json").write_text(json.dumps(vocabulary))
+    result = run(tmp_path, model)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("bakeoff: 1 images failed")
+    store = Store.open(tmp_path / "store")
+    made = store.read("samples", ["prompt"])["prompt"].to_pylist()
+    assert sorted(made) == ["a photo of a circle", "a photo of a ring"]
+    assert len(store.score_keys()) == 2
+    (failure,) = store.read("failures", ["prompt", "stage", "error_type", "attempt"]).to_pylist()
+    assert failure == {
+        "prompt": "a photo of a heart",
+        "stage": "generate",
+        "error_type": "IndexError",
+        "attempt": 2,
+    }
+
+
+def test_a_store_that_cannot_be_written_stops_the_run_with_one_line(
+    checkpoints: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    Store(store).create()
+    (store / "samples").symlink_to(tmp_path / "a/disk/that/is/gone")
+    result = run(tmp_path, checkpoints / "masked")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("bakeoff: stopped, FileExistsError")
+    assert line.endswith("Run the same command to go on from here.")
+
+
+def test_a_run_overtaken_by_another_adds_nothing(checkpoints: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    store.create()
+    first, second = store.claimed("first"), store.claimed("second")
+    row = {"sample_id": "a", "metric": "m", "metric_version": "1", "value": 1.0}
+    second.write("scores", "x", [row])
+    with pytest.raises(ValueError, match="claimed by a later run, second"):
+        first.write("scores", "y", [row])
+    assert [part.name for part in store.parts("scores")] == ["part-x.parquet"]
+    assert not list(store.path.rglob("*unfinished*"))
+
+
+def test_the_store_may_be_named_from_any_folder(
+    checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The workers of a cluster stand elsewhere than the driver."""
+    monkeypatch.chdir(tmp_path)
+    study = tmp_path / "study.yaml"
+    study.write_text(STUDY.replace("MODEL", str(checkpoints / "masked")))
+    result = CliRunner().invoke(app, ["run", str(study), "--store", "relative", "--limit", "1"])
+    assert result.exit_code == 0, result.output
+    store = Store.open(tmp_path / "relative")
+    assert store.read("samples", ["prompt"])["prompt"].to_pylist() == ["a photo of a ring"]
