@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from html import escape
-from io import BytesIO
 from typing import Any
 
 import streamlit as st
@@ -14,6 +13,7 @@ from bakeoff.dashboards.colors import model_colors
 from bakeoff.evaluators.metric import MetricInfo
 from bakeoff.platform.leaderboard import Leaderboard, Match, leaderboard, matches
 from bakeoff.platform.leaderboard_table import notes_of, number, percent
+from bakeoff.platform.pictures import readable_picture
 from bakeoff.platform.views import Row, Views
 
 PROMPTS_PER_PAGE = 4
@@ -163,9 +163,8 @@ def _picture(png: bytes | None) -> None:
     if png is None:
         st.html("<em>no picture</em>")
         return
-    try:
-        picture = Image.open(BytesIO(png)).convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError):
+    picture = readable_picture(png)
+    if picture is None:
         st.html("<em>unreadable picture</em>")
         return
     factor = 128 // max(picture.size)

@@ -1,11 +1,11 @@
 """A contact sheet: the same prompts in each row, one entry in each column."""
 
-import io
 from collections.abc import Sequence
 from textwrap import wrap
 
 from PIL import Image, ImageDraw, ImageFont
 
+from bakeoff.platform.pictures import readable_picture
 from bakeoff.platform.views import Views
 from bakeoff.samplers.errors import InputError
 
@@ -23,7 +23,7 @@ INK, PAPER, EMPTY, QUIET = "#1a1a1a", "#ffffff", "#ececec", "#6b6b6b"
 def contact_sheet(views: Views, study: str, prompts: int = 12) -> Image.Image:
     """Return the sheet of a study's first prompts, tasks taking turns, at the first seed.
 
-    A picture that the store does not hold stays an empty field.
+    A picture that the store does not hold, or that cannot be read, stays an empty field.
 
     Raises:
         InputError: the study has no pictures yet.
@@ -34,8 +34,9 @@ def contact_sheet(views: Views, study: str, prompts: int = 12) -> Image.Image:
     entries = [row["entry"] for row in views.query("study_entries", study=study)]
     wanted = [row["prompt_id"] for row in rows]
     pictures = {
-        (row["entry"], row["prompt_id"]): Image.open(io.BytesIO(row["png"])).convert("RGB")
+        (row["entry"], row["prompt_id"]): picture
         for row in views.query("pictures", study=study, prompt_ids=wanted)
+        if (picture := readable_picture(row["png"]))
     }
     labels = [(f"{row['task']}: {row['prompt']}", row["prompt_id"]) for row in rows]
     return _draw(entries, labels, pictures)

@@ -21,6 +21,19 @@ def decode_png(content: bytes) -> NDArray[np.uint8]:
         return np.asarray(image.convert("RGB"))
 
 
+def readable_picture(content: bytes | None) -> Image.Image | None:
+    """Return the picture of a PNG file from anywhere, or None if it is not one that can be read.
+
+    PNG alone: Pillow's other formats reach as far as an interpreter for PostScript.
+    """
+    if content is None:
+        return None
+    try:
+        return Image.fromarray(decode_png(content))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
 def pixel_hash(pixels: NDArray[np.uint8]) -> str:
     """Return the SHA-256, in hex, of the raw pixels [H, W, 3]."""
     return sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()

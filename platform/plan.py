@@ -65,7 +65,7 @@ class Shard:
     recipe_id: str
     benchmark: str
     items: tuple[Item, ...]
-    metrics: tuple[str, ...]
+    metrics: tuple[MetricKey, ...]
     part: str | None = None
 
     @cached_property
@@ -83,7 +83,8 @@ class Shard:
         """Return the shard of a text."""
         fields = json.loads(text)
         items = tuple(Item(**item) for item in fields.pop("items"))
-        return cls(items=items, metrics=tuple(fields.pop("metrics")), **fields)
+        metrics = tuple(MetricKey(*metric) for metric in fields.pop("metrics"))
+        return cls(items=items, metrics=metrics, **fields)
 
 
 def sample_id(
@@ -125,11 +126,11 @@ def plan(
     """
     for entry in study.entries:
         weights_hash = weights_hashes[entry.model.name]
-        groups: dict[tuple[str | None, tuple[str, ...]], list[Item]] = {}
+        groups: dict[tuple[str | None, tuple[MetricKey, ...]], list[Item]] = {}
         for item in wanted_items(study, entry, weights_hash):
             part = stored.samples.get(item.sample_id)
             missing = tuple(
-                metric.name for metric in metrics if (item.sample_id, *metric) not in stored.scores
+                metric for metric in metrics if (item.sample_id, *metric) not in stored.scores
             )
             if part is None or missing:
                 groups.setdefault((part.name if part else None, missing), []).append(item)

@@ -71,8 +71,10 @@ def carry_out(work: Work, workers: int | None, report: Callable[[Progress], None
     work.store.create()
     started = datetime.now(UTC)
     run_id = new_run_id(started)
-    store = work.store.claimed(run_id)
-    work = prepare(work.study, store, work.batch_size)  # what a killed run added meanwhile is there
+    if work.shards or work.references:
+        store = work.store.claimed(run_id)
+        # Once more, now that workers of a killed run can add nothing behind this list.
+        work = prepare(work.study, store, work.batch_size)
     if not work.shards and not work.references:
         _note_run(work, started, run_id, workers or 0, "")
         return Result(0, 0)
@@ -114,7 +116,10 @@ def _told(work: Work) -> dict[str, Any]:
         "study": work.study.text,
         "entries": entries,
         "metrics": [metric._asdict() for metric in work.metrics],
-        "prompts": len(work.study.prompts),
+        "prompts": [
+            {"prompt_id": prompt.prompt_id, "prompt": prompt.prompt}
+            for prompt in work.study.prompts
+        ],
     }
 
 

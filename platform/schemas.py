@@ -29,7 +29,10 @@ SAMPLES = pa.schema(
         ("pixel_hash", pa.string()),  # SHA-256 of the raw pixels, RGB row by row
         ("row_evaluations", pa.int64()),  # network passes for this image, each batch row counted
         ("network_calls", pa.int64()),
-        ("exactness", pa.string()),  # exact: bit for bit anywhere; stream: same random streams
+        (
+            "exactness",
+            pa.string(),
+        ),  # exact: the same bits in any batch; stream: same random numbers
         ("device", pa.string()),
         ("dtype", pa.string()),
         ("bakeoff_version", pa.string()),
@@ -119,7 +122,7 @@ RUNS = pa.schema(
         ("study", pa.string()),  # the YAML text
         ("entries", pa.list_(ENTRY)),
         ("metrics", pa.list_(pa.struct([("name", pa.string()), ("version", pa.string())]))),
-        ("prompts", pa.int64()),
+        ("prompts", pa.list_(pa.struct([("prompt_id", pa.string()), ("prompt", pa.string())]))),
         ("batch_size", pa.int64()),
         ("workers", pa.int64()),
         ("device", pa.string()),

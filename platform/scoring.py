@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from bakeoff.evaluators.metric import Metric
 from bakeoff.platform.benchmarks import BENCHMARKS
@@ -19,7 +18,7 @@ from bakeoff.platform.plan import Item, Shard
 from bakeoff.platform.profiling import MemoryGauge
 from bakeoff.platform.sampling import DTYPE, Workplace, device_name
 
-Pictures = Mapping[str, NDArray[np.uint8]]  # by sample_id
+Pictures = Mapping[str, bytes]  # PNG by sample_id
 
 
 @dataclass
@@ -60,7 +59,7 @@ class ScorerStage:
         items = [item for item in shard.items if item.sample_id in pictures]
         tally = Tally(images=len(items))
         failed: list[dict[str, Any]] = []
-        for name in shard.metrics:
+        for name, _ in shard.metrics:
             outcome = isolate(items, partial(self._rows, shard, name, pictures))
             rows = [row for _, rows in outcome.done for row in rows]
             self.at.store.write("scores", shard.shard_id, rows)
@@ -77,7 +76,7 @@ class ScorerStage:
         file = self.at.store.path / "samples" / part
         ids = [item.sample_id for item in shard.items]
         table = self.at.store.read_part(file, ["sample_id", "image"], ids)
-        return {row["sample_id"]: decode_png(row["image"]["bytes"]) for row in table.to_pylist()}
+        return {row["sample_id"]: row["image"]["bytes"] for row in table.to_pylist()}
 
     def _rows(
         self, shard: Shard, name: str, pictures: Pictures, items: Sequence[Item]
@@ -85,11 +84,13 @@ class ScorerStage:
         """Return score rows of one metric.
 
         Raises:
+            OSError: a picture cannot be read.
             ValueError: a score is not a finite number.
         """
         metric = self._metric(name)
         scores = metric.score(
-            np.stack([pictures[item.sample_id] for item in items]),
+            # Here, where a picture that cannot be read is one failure and no more.
+            np.stack([decode_png(pictures[item.sample_id]) for item in items]),
             [item.prompt for item in items],
             [item.expectation for item in items],
         )  # [B] or [B, D]

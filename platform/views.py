@@ -11,7 +11,13 @@ from bakeoff.platform.store import Store
 
 FOLDER = Path(__file__).parent / "sql"
 # Each may build on those before it; every other file in the folder is a query.
-VIEWS = ("entries", "study_metrics", "entry_samples", "entry_scores", "pairs")
+VIEWS = ("newest_runs", "entries", "study_metrics", "entry_samples", "entry_scores", "pairs")
+# A store is a stranger's: nothing in it may load code or reach variables of this process.
+CLOSED: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",
+}
 STORE_VARIABLE = "BAKEOFF_STORE"  # environment: the store that the dashboard opens
 Row = dict[str, Any]
 
@@ -23,7 +29,7 @@ class Views:
     """
 
     def __init__(self, store: Store) -> None:
-        self._connection = duckdb.connect(":memory:")
+        self._connection = duckdb.connect(":memory:", config=CLOSED)
         for table, schema in TABLES.items():
             if parts := [str(part) for part in store.parts(table)]:
                 rows = self._connection.read_parquet(parts, hive_partitioning=False)
@@ -32,6 +38,7 @@ class Views:
                 self._connection.from_arrow(schema.empty_table()).create(table)
         for view in VIEWS:
             self._connection.execute(_sql(view))
+        self._connection.execute("SET lock_configuration = true")
 
     def query(self, name: str, **parameters: Any) -> list[Row]:
         """Return the rows of the query in `sql/NAME.sql`; `$x` in it is the parameter `x`."""

@@ -46,11 +46,13 @@ class StoreWriter:
         entries = [
             _entry(name, (copies or {}).get(name), name == (baseline or names[0])) for name in names
         ]
+        asked = {}
         for entry in entries:
             shard_id = f"{study}-{entry['name'].replace('/', '-')}{part}"
             by_metric = {metric: found.get(entry["name"], {}) for metric, found in scores.items()}
             samples = {s["sample_id"]: s for s in _samples(entry, by_metric, prompts or {})}
             rows = [{**sample, "shard_id": shard_id} for sample in samples.values()]
+            asked |= {row["prompt_id"]: row["prompt"] for row in rows}
             store.write("samples", shard_id, rows)
             for metric, by_prompt in by_metric.items():
                 store.write("scores", shard_id, list(_scores(entry, metric, by_prompt)))
@@ -62,6 +64,7 @@ class StoreWriter:
             "study_name": study,
             "entries": entries,
             "metrics": [{"name": name, "version": version(name)} for name in scores],
+            "prompts": [{"prompt_id": key, "prompt": text} for key, text in asked.items()],
         }
         store.write("runs", run["run_id"], [run])
 

@@ -1,14 +1,9 @@
 -- What each study compares: the entries of its newest run. `control_of` names the entry that this
 -- one repeats with other seeds (an A/A control).
 CREATE VIEW entries AS
-WITH newest_runs AS (
-    SELECT study_name, entries
-    FROM runs
-    QUALIFY row_number() OVER (PARTITION BY study_name ORDER BY started DESC, run_id DESC) = 1
-),
-listed AS (
+WITH listed AS (
     SELECT
-        study_name AS study,
+        study,
         unnest(entries) AS item,
         generate_subscripts(entries, 1) AS place
     FROM newest_runs

@@ -1,13 +1,8 @@
 -- The metrics of each study in its own order, at the version of its newest run.
 CREATE VIEW study_metrics AS
-WITH newest_runs AS (
-    SELECT study_name, metrics
-    FROM runs
-    QUALIFY row_number() OVER (PARTITION BY study_name ORDER BY started DESC, run_id DESC) = 1
-),
-listed AS (
+WITH listed AS (
     SELECT
-        study_name AS study,
+        study,
         unnest(metrics) AS item,
         generate_subscripts(metrics, 1) AS place
     FROM newest_runs

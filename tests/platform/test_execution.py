@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import ray
 
@@ -158,6 +160,29 @@ def test_a_model_that_cannot_be_loaded_becomes_failures_and_the_rest_goes_on(
     failures = Store(place).read("failures", ["prompt", "message", "stage"]).to_pylist()
     assert len(failures) == 12
     assert all("diffusion_pytorch_model.safetensors" in row["message"] for row in failures)
+
+
+def test_a_stored_picture_that_cannot_be_read_is_one_failure(
+    study_text: str, study_of: Callable[[str], Study], undisturbed: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "store"
+    shutil.copytree(undisturbed, place)
+    part = Store(place).parts("samples")[0]
+    table = pq.read_table(part, partitioning=None)
+    rows = table.to_pylist()
+    rows[0]["image"]["bytes"] = b"%!PS not a picture"
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), part)
+    rescored = study_of(study_text.replace("[composition]", "[composition, clip_score]"))
+    assert run(rescored, place) == Result(made=0, failed=1)
+    assert len(scores(place)) == 36 + 35
+
+
+def test_a_run_with_nothing_to_do_leaves_a_live_one_its_claim(
+    trial: Study, undisturbed: Path
+) -> None:
+    live = Store(undisturbed).claimed("live")
+    run(trial, undisturbed)
+    live.write("runs", "live", Store(undisturbed).read("runs", ["run_id"]).to_pylist()[:1])
 
 
 def test_platform_is_the_standard_library_in_workers() -> None:

@@ -36,7 +36,7 @@ def store_results(stored: Stored, done: Iterable[Shard]) -> Stored:
     for shard in done:
         for item in shard.items:
             samples.setdefault(item.sample_id, Path(f"part-{shard.shard_id}.parquet"))
-            scores |= {(item.sample_id, name, "1") for name in shard.metrics}
+            scores |= {(item.sample_id, *metric) for metric in shard.metrics}
     return Stored(samples, scores)
 
 
@@ -61,7 +61,7 @@ def test_the_plan_is_the_set_difference(stored: Stored, batch_size: int) -> None
             known = stored.samples.get(item.sample_id)
             assert shard.part == (known.name if known else None)
             made[item.sample_id] += shard.part is None
-            scored.update((item.sample_id, name, "1") for name in shard.metrics)
+            scored.update((item.sample_id, *metric) for metric in shard.metrics)
     assert +made == Counter(set(EVERY) - set(stored.samples))
     wanted = {(identity, name, "1") for identity in EVERY for name in "mn"}
     assert scored == Counter(wanted - stored.scores)
@@ -96,7 +96,7 @@ def test_a_new_recipe_is_all_that_is_planned() -> None:
 def test_a_new_metric_version_scores_again_and_makes_nothing() -> None:
     stored = store_results(EMPTY, shards(EMPTY))
     planned = list(plan(STUDY, HASHES, [MetricKey("m", "2")], stored, 3))
-    assert {shard.metrics for shard in planned} == {("m",)}
+    assert {shard.metrics for shard in planned} == {(MetricKey("m", "2"),)}
     assert all(shard.part for shard in planned)
 
 

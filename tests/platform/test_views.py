@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -249,11 +250,29 @@ def test_a_parameter_is_a_value_and_never_sql(writer: StoreWriter) -> None:
 def test_views_keep_what_they_saw_while_a_run_writes_on(writer: StoreWriter) -> None:
     writer.run(composition(a={"x-1": [1]}))
     views = open_views(writer.path)
-    writer.run(composition(a={"x-2": [1]}), part="-more", minute=1)
+    writer.run(composition(a={"x-1": [1], "x-2": [1]}), part="-more", minute=1)
     assert [r["samples"] for r in views.query("study_entries", study="study")] == [1]
     assert [
         r["samples"] for r in open_views(writer.path).query("study_entries", study="study")
     ] == [2]
+
+
+def test_prompts_that_a_study_no_longer_names_do_not_count(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1], "x-2": [0]}))
+    writer.run(composition(a={"x-2": [0]}), part="-less", minute=1)
+    views = open_views(writer.path)
+    (row,) = views.query("study_entries", study="study")
+    assert (row["samples"], row["prompts"]) == (1, 1)
+    (scores,) = views.query("scores_by_entry", study="study")
+    assert scores["values"] == [0]
+
+
+def test_the_connection_is_closed_to_what_a_store_may_hold(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1]}))
+    connection = open_views(writer.path)._connection
+    for setting in ("autoload_known_extensions", "python_enable_replacements"):
+        with pytest.raises(duckdb.Error, match="locked"):
+            connection.execute(f"SET {setting} = true")
 
 
 def test_a_hundred_thousand_scores_are_paired_in_seconds(tmp_path: Path) -> None:
@@ -291,6 +310,7 @@ def test_a_hundred_thousand_scores_are_paired_in_seconds(tmp_path: Path) -> None
     entries = [{**head, "name": n, "recipe_id": n.partition("/")[2]} for n in names]
     metrics = [{"name": "composition", "version": version("composition")}]
     run = {"run_id": "r", "study_name": "study", "entries": entries, "metrics": metrics}
+    run["prompts"] = [{"prompt_id": f"x-{p}", "prompt": "a"} for p in range(10_000)]
     store.write("runs", "r", [run])
     views = open_views(store.path)
     start = time.monotonic()

@@ -91,10 +91,18 @@ def _print_row(name: str, tasks: list[str], shares: NDArray[np.float64]) -> None
 
 
 def _with_interval(shares: NDArray[np.float64]) -> str:
-    """Return the mean of prompts' shares in per cent with its 95 % t interval, cut to [0, 100]."""
-    mean, spread = 100 * shares.mean(), 100 * stats.sem(shares)
-    half = spread * stats.t.ppf(0.975, len(shares) - 1)
-    return f"{mean:.0f} [{max(mean - half, 0):.0f}, {min(mean + half, 100):.0f}]"
+    """Return the mean of prompts' shares in per cent with its 95 % interval.
+
+    Wilson's where prompts only pass or fail, or all agree; else Student's t, cut to [0, 100].
+    """
+    mean, count = shares.mean(), len(shares)
+    if np.isin(shares, (0, 1)).all() or np.ptp(shares) == 0:
+        passed = stats.binomtest(round(mean * count), count)
+        low, high = passed.proportion_ci(method="wilson")
+    else:
+        half = stats.sem(shares) * stats.t.ppf(0.975, count - 1)
+        low, high = max(mean - half, 0.0), min(mean + half, 1.0)
+    return f"{100 * mean:.0f} [{100 * low:.0f}, {100 * high:.0f}]"
 
 
 @torch.inference_mode()
