@@ -50,8 +50,9 @@ def difference(current: Tensor, previous: Tensor, rule: str) -> Tensor:
     """
     change = current.exp() - previous.exp()
     mass = change.abs() if rule == "abs" else change.clamp_min(POSITIVE_FLOOR)
-    total = mass.sum(dim=-1, keepdim=True)
-    return torch.where(total < CONSTANT_MASS, current, (mass / total).log())
+    # The floor gives even an unchanged pair some mass: only the change itself tells.
+    unchanged = change.abs().sum(dim=-1, keepdim=True) < CONSTANT_MASS
+    return torch.where(unchanged, current, (mass / mass.sum(dim=-1, keepdim=True)).log())
 
 
 def lowest(values: Tensor, count: Tensor | int) -> Tensor:

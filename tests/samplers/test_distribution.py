@@ -83,9 +83,10 @@ def test_divergence_counts_impossible_codes_as_nothing() -> None:
     assert divergence(q, p).item() == torch.inf
 
 
-def test_difference_keeps_a_distribution_that_did_not_change() -> None:
+@pytest.mark.parametrize("rule", ["abs", "positive"])
+def test_difference_keeps_a_distribution_that_did_not_change(rule: str) -> None:
     p = log([0.25, 0.75])
-    assert difference(p, p, "abs").equal(p)
+    assert difference(p, p, rule).equal(p)
 
 
 def test_rules_differ_in_what_fell() -> None:
