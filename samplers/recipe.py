@@ -69,6 +69,11 @@ class Recipe(BaseModel):
                     f"recipe zigzag first={self.zigzag.first} must be below steps={self.steps}: "
                     "the last step has no way back"
                 )
+        if self.differential and self.zigzag and self.zigzag.rule == "recover":
+            raise ValueError(
+                "recipe differential cannot combine with zigzag rule=recover: the second draw has "
+                "the same prediction as the first, so there is no change to draw from"
+            )
         if self.negative_prompt and not self.uses_unconditional:
             raise ValueError(
                 "recipe negative_prompt has no effect without guidance: "
