@@ -42,7 +42,8 @@ class ClipTextEncoder:
         Raises: InputError if a file is missing or does not fit.
         """
         config = CLIPTextConfig.from_dict(load_config(text_encoder))
-        model = CLIPTextModelWithProjection(config)
+        # The configuration may name the dtype of the files; that is not the one to run in.
+        model = CLIPTextModelWithProjection(config).float()
         load_state(model, load_weights(text_encoder), source=text_encoder, ignore=OLD_BUFFERS)
         try:
             tokens = CLIPTokenizer.from_pretrained(str(tokenizer), local_files_only=True)

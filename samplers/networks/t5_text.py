@@ -33,13 +33,7 @@ class T5TextEncoder:
 
         Raises: InputError if either is missing or does not fit its configuration.
         """
-        if not Path(tokenizer).is_dir():
-            raise InputError(f"{tokenizer}: there is no tokenizer folder here")
-        return cls(
-            load_encoder(text_encoder),
-            AutoTokenizer.from_pretrained(str(tokenizer), local_files_only=True),
-            length,
-        )
+        return cls(load_encoder(text_encoder), load_tokenizer(tokenizer), length)
 
     @property
     def dim(self) -> int:
@@ -72,6 +66,21 @@ class T5TextEncoder:
         ids, mask = (x.to(self.encoder.device) for x in self.tokenize([prompt]))
         states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
         return left_padded(states, mask)
+
+
+def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of a folder; code that the folder brings along is never run.
+
+    Raises: InputError if there is none, or it needs such code.
+    """
+    if not Path(folder).is_dir():
+        raise InputError(f"{folder}: there is no tokenizer folder here")
+    try:
+        return AutoTokenizer.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{folder}: holds no tokenizer that transformers knows") from error
 
 
 def load_encoder(folder: str | Path) -> T5EncoderModel:

@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,18 @@ def test_old_position_buffer_is_ignored(golden: Path, checkpoint: Path, tmp_path
     save_file({**load_file(file), **ids}, file)
     old = ClipTextEncoder.from_folder(copy, checkpoint / "tokenizer")
     assert torch.equal(old.encode(PROMPTS)[0], load(checkpoint).encode(PROMPTS)[0])
+
+
+@pytest.mark.parametrize("key", ["dtype", "torch_dtype"])
+def test_it_runs_in_float32_whatever_its_configuration_names(
+    golden: Path, checkpoint: Path, tmp_path: Path, key: str
+) -> None:
+    copy = tmp_path / "text_encoder"
+    shutil.copytree(checkpoint / "text_encoder", copy)
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {key: "float16"}))
+    half = ClipTextEncoder.from_folder(copy, checkpoint / "tokenizer")
+    assert torch.equal(half.encode(PROMPTS)[0], load(checkpoint).encode(PROMPTS)[0])
 
 
 @pytest.mark.parametrize("missing", ["text_encoder", "tokenizer"])

@@ -1,4 +1,6 @@
+import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,6 +112,21 @@ def test_either_name_of_the_token_embedding_will_do(folder: Path, kept: str) -> 
 def test_a_missing_tokenizer_is_named(folder: Path) -> None:
     with pytest.raises(InputError, match="no-such"):
         T5TextEncoder.from_folder(folder / "text_encoder", folder / "no-such")
+
+
+def test_code_of_a_tokenizer_folder_is_never_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = folder / "was-run"
+    code = f"open({str(mark)!r}, 'w').close()\nclass Foreign: pass\n"
+    (folder / "tokenizer/foreign.py").write_text(code)
+    file = folder / "tokenizer/tokenizer_config.json"
+    foreign = {"tokenizer_class": "Foreign", "auto_map": {"AutoTokenizer": ["foreign.Foreign"] * 2}}
+    file.write_text(json.dumps(json.loads(file.read_text()) | foreign))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))  # even if it asked and was told yes
+    with pytest.raises(InputError, match="tokenizer"):
+        T5TextEncoder.from_folder(folder / "text_encoder", folder / "tokenizer")
+    assert not mark.exists()
 
 
 def test_the_inner_encoder_trains(encoder: T5TextEncoder) -> None:
