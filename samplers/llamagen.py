@@ -16,7 +16,7 @@ from bakeoff.samplers.networks.llamagen import LlamaGenConfig, LlamaGenTransform
 from bakeoff.samplers.networks.llamagen_vq import LlamaGenVQ, LlamaGenVQConfig, to_uint8
 from bakeoff.samplers.networks.t5_text import T5TextEncoder
 from bakeoff.samplers.recipe import Recipe
-from bakeoff.samplers.sampler import Generation
+from bakeoff.samplers.sampler import Generation, check_batch
 from bakeoff.samplers.streams import Streams
 
 # entries that official files may hold besides their weights
@@ -76,10 +76,11 @@ class LlamaGenSampler:
             InputError: the recipe does not suit the family, or prompts and seeds differ in number.
         """
         recipe.check_family(self.family)
-        if len(prompts) != len(seeds) or not prompts:
-            raise InputError(f"{len(prompts)} prompts need as many seeds, got {len(seeds)}")
+        check_batch(prompts, seeds)
         times = [perf_counter()]
         states, mask = self.text.encode(prompts)
+        if states.device.type == "cuda":  # whose work goes on after the call; copies wait for it
+            torch.cuda.synchronize(states.device)
         times.append(perf_counter())
         drawn = generate_tokens(self.network, states, mask, recipe, Streams(seeds, states.device))
         grid = self.network.config.grid

@@ -74,8 +74,7 @@ class MeissonicSampler:
         tokenizer = VQModel(VQConfig.from_dict(load_config(folder / "vqvae")))
         load_state(tokenizer, load_weights(folder / "vqvae"), source=folder / "vqvae")
         text_encoder = ClipTextEncoder.from_folder(folder / "text_encoder", folder / "tokenizer")
-        # Its configuration may name the dtype of the files; that is not the one to run in.
-        nn.Module.to(text_encoder.model, device, torch.float32)
+        nn.Module.to(text_encoder.model, device)
         factor = tokenizer.config.factor
         if resolution is None:
             tokens = entries.get("sample_size")
@@ -108,17 +107,20 @@ class MeissonicSampler:
         check_batch(prompts, seeds)
         clock = [time.perf_counter()]
         predict = self.predictor(prompts, recipe)
+        if self.device.type == "cuda":  # whose work goes on after the call; copies wait for it
+            torch.cuda.synchronize(self.device)
         clock.append(time.perf_counter())
         mask = self.transformer.config.mask_token_id
         start = torch.full((len(prompts), *self.grid), mask, device=self.device)
         sample = sample_masked(predict, start, mask, recipe, Streams(seeds, self.device), callback)
+        tokens = sample.tokens.cpu().numpy()
         clock.append(time.perf_counter())
-        images = to_uint8(self.decode(sample.tokens))
+        images = to_uint8(self.decode(sample.tokens)).cpu().numpy()
         clock.append(time.perf_counter())
         seconds = dict(zip(("text", "network", "decode"), _differences(clock), strict=True))
         return Generation(
-            images=images.cpu().numpy(),
-            tokens=sample.tokens.cpu().numpy(),
+            images=images,
+            tokens=tokens,
             row_evaluations=sample.row_evaluations,
             network_calls=sample.network_calls,
             seconds=seconds,

@@ -136,8 +136,8 @@ def test_the_hash_names_the_weights(sampler: LlamaGenSampler, folder: Path, tmp_
 @pytest.mark.parametrize(
     ("prompts", "seeds", "recipe", "message"),
     [
-        (["a"], [1, 2], Recipe(), "seeds"),
-        ([], [], Recipe(), "prompts"),
+        (["a"], [1, 2], Recipe(), "1 prompts and 2 seeds"),
+        ([], [], Recipe(), "0 prompts and 0 seeds"),
         (["a"], [1], Recipe(zigzag="masked", steps=8), "autoregressive"),
     ],
 )

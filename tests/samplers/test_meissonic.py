@@ -1,5 +1,6 @@
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,17 @@ def test_generation_has_shapes_costs_and_stages(sampler: MeissonicSampler) -> No
     assert (made.row_evaluations, made.network_calls) == (8, 4)
     assert list(made.seconds) == ["text", "network", "decode"]
     assert min(made.seconds.values()) > 0
+
+
+def test_stages_end_when_their_results_have_arrived(
+    sampler: MeissonicSampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    now, copy = time.perf_counter, Tensor.cpu
+    monkeypatch.setattr(time, "perf_counter", lambda: events.append("stamp") or now())
+    monkeypatch.setattr(Tensor, "cpu", lambda tensor: events.append("copy") or copy(tensor))
+    sampler.generate(["red cat"], [0], Recipe(steps=2))
+    assert events == ["stamp", "stamp", "copy", "stamp", "copy", "stamp"]
 
 
 def test_each_distinct_prompt_is_encoded_once(
