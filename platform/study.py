@@ -18,7 +18,7 @@ from bakeoff.platform.metrics import check_metrics
 from bakeoff.platform.study_file import ModelPart, StudyPart, parse_study, read_text
 from bakeoff.samplers.catalog import MODELS, find_model
 from bakeoff.samplers.errors import InputError, unknown
-from bakeoff.samplers.recipe import Recipe
+from bakeoff.samplers.recipe import Recipe, cut, shown
 
 SHIPPED = Path(__file__).parent / "studies"
 DEFAULT_RECIPE = "default"  # in `like`: the recipe that the catalogue gives a model
@@ -107,14 +107,16 @@ def _prompts(
         raise InputError("give either benchmark or prompts, and not both")
     if part.benchmark is not None:
         if part.benchmark.name not in BENCHMARKS:
-            raise unknown("benchmark", part.benchmark.name, BENCHMARKS)
+            raise unknown("benchmark", cut(part.benchmark.name), BENCHMARKS)
         benchmark = BENCHMARKS[part.benchmark.name]
         every = benchmark.prompts(part.benchmark.split)
         return benchmark, first_of_each_task(every, limit or part.benchmark.limit)
     if isinstance(part.prompts, str):
-        return None, first_of_each_task(read_prompts(folder / part.prompts), limit)
+        return None, first_of_each_task(read_prompts(_path(folder, part.prompts, "prompts")), limit)
     if not isinstance(part.prompts, list) or not all(isinstance(p, str) for p in part.prompts):
-        raise InputError(f"prompts must be a list of texts or a file's path, got {part.prompts!r}")
+        raise InputError(
+            f"prompts must be a list of texts or a file's path, got {shown(part.prompts)}"
+        )
     return None, first_of_each_task(own_prompts(part.prompts, "prompts"), limit)
 
 
@@ -138,7 +140,9 @@ def _entries(part: StudyPart, folder: Path) -> Iterator[Entry]:
             recipes[name] = recipe
             seeds = tuple(seed + offset for seed in part.seeds)
             if len(set(seeds)) < len(seeds):
-                raise InputError(f"seeds {part.seeds} name a seed twice: name each seed once")
+                raise InputError(
+                    f"seeds {shown(part.seeds)} name a seed twice: name each seed once"
+                )
             yield Entry(f"{model.name}/{name}", model, recipe, seeds)
 
 
@@ -148,15 +152,24 @@ def _model(part: ModelPart, folder: Path, where: str) -> tuple[Model, Recipe | N
         raise InputError(f"{where} needs either model or path, and not both")
     if part.model is not None:
         if part.model not in MODELS:
-            raise unknown(f"{where}.model", part.model, MODELS)
+            raise unknown(f"{where}.model", cut(part.model), MODELS)
         entry = MODELS[part.model]
         return Model(part.name or part.model, part.model, entry.family), entry.recipe
-    path = (folder / str(part.path)).resolve()
+    path = _path(folder, str(part.path), f"{where}.path").resolve()
     try:
         found = find_model(path)
+    except OSError as error:
+        sentence = f"{where}.path {shown(part.path)} cannot be read: {error.strerror}"
+        raise InputError(sentence) from None
     except InputError as error:
         raise InputError(f"{where}.path: {error}") from None
     return Model(part.name or path.name, str(path), found.family), found.recipe
+
+
+def _path(folder: Path, text: str, where: str) -> Path:
+    if "\0" in text:
+        raise InputError(f"{where} {shown(text)} holds a null character, which no path may")
+    return folder / text
 
 
 def _recipe(given: object, above: Mapping[str, Recipe]) -> tuple[Recipe, int]:
@@ -166,15 +179,15 @@ def _recipe(given: object, above: Mapping[str, Recipe]) -> tuple[Recipe, int]:
     if isinstance(given, str):
         return Recipe.from_text(given), 0
     if not isinstance(given, dict):
-        raise InputError(f"recipe must be a text or a mapping of choices, got {given!r}")
+        raise InputError(f"recipe must be a text or a mapping of choices, got {shown(given)}")
     choices: dict[str, Any] = dict(given)
     like, offset = choices.pop("like", None), choices.pop("seed_offset", 0)
     if type(offset) is not int or not 0 <= offset < 2**62:
-        raise InputError(f"seed_offset must be a whole number from 0, got {offset!r}")
+        raise InputError(f"seed_offset must be a whole number from 0, got {shown(offset)}")
     if like is None:
         return Recipe.from_dict(choices), offset
-    if like not in above:
-        raise unknown("like", str(like), above)
+    if not isinstance(like, str) or like not in above:
+        raise unknown("like", cut(like), above)
     return Recipe.from_dict(above[like].to_dict() | choices), offset
 
 
@@ -183,7 +196,7 @@ def _with_baseline(entries: Iterator[Entry], baseline: str | None) -> tuple[Entr
     found = list(entries)
     names = [entry.name for entry in found]
     if baseline is not None and baseline not in names:
-        raise unknown("baseline", baseline, names)
+        raise unknown("baseline", cut(baseline), names)
     place = 0 if baseline is None else names.index(baseline)
     found[place] = replace(found[place], baseline=True)
     return tuple(found)

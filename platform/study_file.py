@@ -1,16 +1,17 @@
 """The study file as it is written: YAML, its keys checked, nothing looked up yet."""
 
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from yaml.constructor import ConstructorError
-from yaml.nodes import MappingNode
+from yaml.nodes import MappingNode, ScalarNode
 
 from bakeoff.samplers.errors import InputError, unknown
+from bakeoff.samplers.recipe import cut, shown
 
+MERGE = "tag:yaml.org,2002:merge"  # of the key <<
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 Seed = Annotated[int, Field(ge=0, lt=2**62)]
 
@@ -65,7 +66,7 @@ def parse_study(text: str, source: str) -> StudyPart:
     """
     content = _read_yaml(text, source)
     if not isinstance(content, dict):
-        found = "nothing" if content is None else repr(content)[:40]
+        found = "nothing" if content is None else shown(content)
         raise InputError(
             f"{source}: must be a mapping of keys such as name and models, got {found}"
         )
@@ -75,21 +76,33 @@ def parse_study(text: str, source: str) -> StudyPart:
         raise _sentence(error, source) from None
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):
     """The safe loader, refusing a key that comes twice where YAML would keep the last."""
 
-    def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for place, key in enumerate(keys):
-            if key in keys[:place]:
-                mark = node.value[place][0].start_mark
-                raise ConstructorError(None, None, f"the name {key!r} comes twice", mark)
-        return super().construct_mapping(node, deep)
+    def compose_mapping_node(self, anchor: str | None) -> MappingNode:
+        """Check the keys as they are written, before merging adds those of other mappings."""
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key_node, _ in node.value:
+            if not isinstance(key_node, ScalarNode):
+                continue
+            key = key_node.value if key_node.tag == MERGE else self.construct_object(key_node)
+            if key in seen:
+                mark = key_node.start_mark
+                raise ConstructorError(None, None, f"the name {shown(key)} comes twice", mark)
+            seen.add(key)
+        return node
+
+    def flatten_mapping(self, node: MappingNode) -> None:
+        """Merge, keeping each pair once: merges of merges would repeat it without bound."""
+        super().flatten_mapping(node)
+        last = {id(key): (key, value) for key, value in reversed(node.value)}
+        node.value = list(reversed(last.values()))
 
 
 def _read_yaml(text: str, source: str) -> Any:
     try:
-        loader = _UniqueKeyLoader(text)
+        loader = _Loader(text)
         try:
             return loader.get_single_data()
         finally:
@@ -99,7 +112,7 @@ def _read_yaml(text: str, source: str) -> Any:
         line = f"line {mark.line + 1}: " if mark else ""
         raise InputError(f"{source}: {line}{error.problem or 'is not YAML'}") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InputError(f"{source}: is not YAML ({str(error).splitlines()[0]})") from error
+        raise InputError(f"{source}: is not YAML ({cut(str(error).splitlines()[0])})") from error
 
 
 _OWNERS: dict[str, type[_Part]] = {"benchmark": BenchmarkPart, "models": ModelPart}
@@ -114,19 +127,19 @@ def _sentence(error: ValidationError, source: str) -> InputError:
     if kind == "extra_forbidden":
         owner = StudyPart if len(path) == 1 else _OWNERS[str(path[0])]
         above = f"{_spelled(path[:-1])} " if path[:-1] else ""
-        return unknown(f"{source}: {above}key", str(path[-1]), owner.model_fields)
+        return unknown(f"{source}: {above}key", cut(path[-1]), owner.model_fields)
     if kind == "missing":
         return InputError(f"{where} is missing")
     if kind == "string_pattern_mismatch":
-        return InputError(f"{where} {value!r} must be letters, digits, '.', '_' and '-' only")
+        return InputError(f"{where} {shown(value)} must be letters, digits, '.', '_' and '-' only")
     if kind == "too_short":
         return InputError(f"{where} is empty: give at least one")
     message = first["msg"].replace("Input should", "must")
-    return InputError(f"{where} {message[0].lower()}{message[1:]}, got {value!r}")
+    return InputError(f"{where} {message[0].lower()}{message[1:]}, got {shown(value)}")
 
 
 def _spelled(path: tuple[int | str, ...]) -> str:
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{cut(step)}" for step in path)
     return text.removeprefix(".").removesuffix(".[key]")
 
 

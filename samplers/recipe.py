@@ -5,6 +5,7 @@ text, `official` what its released code does. It is resolved when the recipe is 
 always holds every parameter in full, and two texts that mean the same have the same `recipe_id`.
 """
 
+import reprlib
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Annotated, Any, Literal, Self
@@ -22,10 +23,35 @@ from bakeoff.samplers.choices import (
 from bakeoff.samplers.errors import InputError, unknown
 from bakeoff.samplers.recipe_text import number, pair, parse_line, parse_pair, quote
 
-__all__ = ["MASKED_ONLY", "Differential", "Noise", "Recipe", "Schedule", "Zigzag"]
+__all__ = ["MASKED_ONLY", "Differential", "Noise", "Recipe", "Schedule", "Zigzag", "cut", "shown"]
 
+LONGEST = 80  # characters that an error echoes of a value
 NotNegative = Annotated[float, Field(ge=0)]
+MAX_STEPS = 4096  # as many as the tokens of the largest picture: a step reveals one at least
 SCALAR_END = 0.01  # where a masking temperature given as one number ends, as officially
+
+
+class _Brief(reprlib.Repr):
+    """Spells the start of a value, whatever its size: aliases make a short YAML text a huge one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother = 2, LONGEST, LONGEST
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Spell an integer; Python refuses to spell very long ones in decimal digits."""
+        return super().repr_int(x, level) if x.bit_length() < 1024 else hex(x)
+
+
+def cut(value: object) -> str:
+    """Return a user's name in at most 80 characters, for an error; other values are spelled."""
+    text = value if isinstance(value, str) else _Brief().repr(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def shown(value: object) -> str:
+    """Return a user's value as Python spells it, in at most 80 characters, for an error."""
+    return cut(_Brief().repr(value))
 
 
 class Recipe(BaseModel):
@@ -41,7 +67,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     preset: Literal["paper", "official"] = "paper"
-    steps: Annotated[int, Field(ge=1)] | None = None
+    steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = None
     guidance_scale: Annotated[float, Field(ge=1)] = 1.0
     temperature: NotNegative = 1.0
     masking_temperature: tuple[NotNegative, NotNegative] = (2.0, 0.0)
@@ -101,7 +127,7 @@ class Recipe(BaseModel):
     def from_dict(cls, choices: object) -> Self:
         """Read the mapping of a YAML file; choices with parameters may be texts or mappings."""
         if not isinstance(choices, Mapping) or not all(isinstance(key, str) for key in choices):
-            raise InputError(f"recipe must be a mapping of choices to values, got {choices!r}")
+            raise InputError(f"recipe must be a mapping of choices to values, got {shown(choices)}")
         return cls(**choices)
 
     def to_dict(self) -> dict[str, Any]:
@@ -166,7 +192,7 @@ def _resolve(choices: dict[str, Any]) -> dict[str, Any]:
     """Turn texts and mappings into full parameters, read as the preset says."""
     preset = choices.get("preset", "paper")
     if preset not in ("paper", "official"):
-        raise unknown("recipe preset", str(preset), ("paper", "official"))
+        raise unknown("recipe preset", cut(preset), ("paper", "official"))
     resolved = dict(choices)
     for name, spec in _SPECS.items():
         value = choices.get(name)
@@ -192,19 +218,19 @@ def _sentence(error: ValidationError) -> InputError:
     """Return the first of pydantic's errors as one sentence."""
     first = error.errors()[0]
     path, value, kind = first["loc"], first["input"], first["type"]
-    where = "recipe " + ".".join(str(part) for part in path)
+    where = "recipe " + ".".join(cut(part) for part in path)
     if kind == "extra_forbidden":
         owner = Recipe if len(path) == 1 else _SPECS[str(path[0])]
         return unknown(
-            f"recipe {'key' if len(path) == 1 else path[0]}", str(path[-1]), owner.model_fields
+            f"recipe {'key' if len(path) == 1 else path[0]}", cut(path[-1]), owner.model_fields
         )
     if kind == "literal_error":
         allowed = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        return unknown(where, str(value), allowed)
+        return unknown(where, cut(value), allowed)
     if kind == "missing":
         return InputError(f"{where} is missing")
     if kind == "value_error":
         return InputError(str(first["ctx"]["error"]))
     return InputError(
-        f"{where} {first['msg'].replace('Input should be', 'must be')}, got {value!r}"
+        f"{where} {first['msg'].replace('Input should be', 'must be')}, got {shown(value)}"
     )

@@ -120,6 +120,11 @@ def test_the_embedded_study_makes_at_least_500_images() -> None:
         (("steps=12 ", ""), "models[0].recipes.vanilla: recipe steps is missing: masked models need it, as steps=16"),
         (("control: {like", "vanilla: {like"), "line 11: the name 'vanilla' comes twice"),
         (("like: vanilla", "like: vanila"), "models[0].recipes.control: like 'vanila' is unknown; did you mean 'vanilla'?"),
+        (("like: vanilla", "like: [a]"), "models[0].recipes.control: like \"['a']\" is unknown; known: default, vanilla"),
+        (("benchmark: {name: shapes, split: held_out, limit: 2}", 'prompts: "a\\0b"'), "prompts 'a\\x00b' holds a null character, which no path may"),
+        (("model: tiny-meissonic", 'path: "a\\0b"'), "models[0].path 'a\\x00b' holds a null character, which no path may"),
+        (("model: tiny-meissonic", f"path: {'a' * 9999}"), "models[0].path 'aaaa"),
+        (("{like: vanilla, ", "{<<: {like: vanilla}, <<: {like: plain}, "), "line 11: the name '<<' comes twice"),
         (("1000", "-1"), "models[0].recipes.control: seed_offset must be a whole number from 0, got -1"),
         (("seed_offset: 1000", "seed_offset: 1"), "tiny-meissonic/control has the recipe and seeds of tiny-meissonic/vanilla: change its recipe, or give it a seed_offset as a control"),
         (("seeds: [0, 1]", "seeds: [0, 0]"), "seeds [0, 0] name a seed twice: name each seed once"),
@@ -218,3 +223,58 @@ def test_a_study_that_is_not_there_is_told(name: str, sentence: str) -> None:
 def test_a_folder_is_no_study(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read: Is a directory"):
         load_study(str(tmp_path))
+
+
+def test_merge_keys_share_choices_and_give_way_to_what_is_written() -> None:
+    text = GOOD.replace("vanilla: steps=12 guidance_scale=2", "vanilla: &v {steps: 12, top_k: 9}")
+    text = text.replace("control: {like: vanilla,", "control: {<<: *v,")
+    text = text.replace("plain:", "plain: {<<: [*v, {top_p: 0.5, steps: 3}], top_k: 7}")
+    vanilla, control, plain = read(text).entries
+    assert control.recipe == vanilla.recipe and control.seeds == (1000, 1001)
+    assert str(plain.recipe) == "steps=12 top_k=7 top_p=0.5"
+
+
+def test_a_mapping_that_is_merged_before_it_is_read_has_no_key_twice() -> None:
+    noise = "&b {<<: {amplitude: 2}, amplitude: 1, curve: abs_cos}"
+    text = GOOD.replace("plain:", f"plain: {{steps: 4, noise: {noise}}}\n      last: {{<<: *b}}")
+    with pytest.raises(InputError, match="recipes.last: recipe key"):
+        read(text)
+
+
+def bomb(levels: int, inner: str) -> str:
+    """Nested YAML whose every level names the one below ten times."""
+    lines = ["x0: &a0 {like: vanilla}"]
+    for level in range(1, levels):
+        below = ", ".join([f"*a{level - 1}"] * 10)
+        lines.append(f"x{level}: &a{level} {inner.format(below)}")
+    return "{" + ", ".join(lines) + "}"
+
+
+@pytest.mark.parametrize("inner", ["[{}]", "{{<<: [{}]}}"], ids=["aliases", "merges"])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("plain:", "plain: BOMB"),
+        ("plain:", "plain: {like: BOMB}"),
+        ("plain:", "plain: {preset: BOMB}"),
+        ("plain:", "plain: {steps: 4, noise: {curve: BOMB}}"),
+        ("plain:", "plain: {steps: BOMB}"),
+        ("plain:", "plain: {seed_offset: BOMB}"),
+        ("plain:", "plain: [BOMB]"),
+        ("plain:", f"plain: {{steps: 0x{'f' * 9999}}}"),
+        ("plain:", f"plain: {{'{'a' * 999}': 1}}"),
+        ("seeds: [0, 1]", "seeds: BOMB"),
+        ("name: good", "name: BOMB"),
+        ("name: good", f"name: {'/' * 9999}"),
+        ("name: good", f"name: good\n? {'a' * 999}\n: 1"),
+        ("baseline: ", f"baseline: {'a' * 9999}"),
+        ("model: ", f"model: {'a' * 9999}"),
+        ("benchmark: {name: shapes", f"benchmark: {{name: {'a' * 9999}"),
+        ("benchmark: {name: shapes, split: held_out, limit: 2}", "prompts: [BOMB]"),
+    ],
+)
+def test_errors_stay_short_whatever_is_given(old: str, new: str, inner: str) -> None:
+    assert old in GOOD
+    with pytest.raises(InputError) as caught:
+        read(GOOD.replace(old, new.replace("BOMB", bomb(9, inner)), 1))
+    assert len(str(caught.value)) < 400 and "\n" not in str(caught.value)

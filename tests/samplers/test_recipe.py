@@ -179,6 +179,7 @@ def test_recipe_cannot_be_changed_and_equals_its_copy() -> None:
     [
         ("steps=-1", "steps must be greater than or equal to 1, got -1"),
         ("steps=0", "steps must be greater than or equal to 1, got 0"),
+        ("steps=99999999999999999999999", "steps must be less than or equal to 4096, got 9999"),
         ("steps=1.5", "steps must be a valid integer, got 1.5"),
         ("step=3", "key 'step' is unknown; did you mean 'steps'?"),
         ("preset=papr", "preset 'papr' is unknown; did you mean 'paper'?"),
