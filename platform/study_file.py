@@ -79,7 +79,7 @@ def parse_study(text: str, source: str) -> StudyPart:
 class _Loader(yaml.SafeLoader):
     """The safe loader, refusing a key that comes twice where YAML would keep the last."""
 
-    def compose_mapping_node(self, anchor: str | None) -> MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> MappingNode:
         """Check the keys as they are written, before merging adds those of other mappings."""
         node = super().compose_mapping_node(anchor)
         seen = set()

@@ -237,7 +237,7 @@ def test_merge_keys_share_choices_and_give_way_to_what_is_written() -> None:
 def test_a_mapping_that_is_merged_before_it_is_read_has_no_key_twice() -> None:
     noise = "&b {<<: {amplitude: 2}, amplitude: 1, curve: abs_cos}"
     text = GOOD.replace("plain:", f"plain: {{steps: 4, noise: {noise}}}\n      last: {{<<: *b}}")
-    with pytest.raises(InputError, match="recipes.last: recipe key"):
+    with pytest.raises(InputError, match=r"recipes\.last: recipe key"):
         read(text)
 
 
