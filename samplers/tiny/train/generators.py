@@ -24,28 +24,16 @@ from bakeoff.samplers.tiny.train.loop import Trainable, half_precision
 HEADS, HEAD_DIM = 6, 32
 DIM = HEADS * HEAD_DIM
 CAPTION_DROPOUT = 0.1
-WORD_DROPOUT = 0.2
 STEPS_SEEN = 64  # sampling feeds the step's index, whatever the mask ratio: train on any
 MICRO_CONDITIONS = (float(world.SIZE), float(world.SIZE), 0.0, 0.0, 6.0)
 
 
-def batch(
-    rng: np.random.Generator, size: int, word_dropout: float = 0.0
-) -> tuple[list[str], Tensor]:
-    """Return captions, a tenth of them emptied, and the tokens [B, 8, 8] of their scenes.
-
-    With `word_dropout` half of the captions lose each word with that probability.
-    """
+def batch(rng: np.random.Generator, size: int) -> tuple[list[str], Tensor]:
+    """Return captions, a tenth of them emptied, and the tokens [B, 8, 8] of their scenes."""
     pairs = [grammar.sample(rng) for _ in range(size)]
     dropped = rng.random(size) < CAPTION_DROPOUT
     captions = ["" if drop else c.text() for (c, _), drop in zip(pairs, dropped, strict=True)]
-    if word_dropout:
-        captions = [_thinned(c, rng, word_dropout) if rng.random() < 0.5 else c for c in captions]
     return captions, torch.from_numpy(np.stack([world.tokens(scene) for _, scene in pairs]))
-
-
-def _thinned(caption: str, rng: np.random.Generator, dropout: float) -> str:
-    return " ".join(word for word in caption.split() if rng.random() >= dropout)
 
 
 class TinyMeissonic(Trainable):
@@ -152,12 +140,8 @@ class TinyLlamaGen(Trainable):
             self.network.output.weight.copy_(head)
 
     def loss(self, rng: np.random.Generator, size: int) -> Tensor:
-        """Return the cross-entropy of all tokens in raster order.
-
-        Words are dropped, so that each is learned by itself: with whole captions alone the network
-        remembers combinations, and fails on those held out.
-        """
-        captions, codes = batch(rng, size, word_dropout=WORD_DROPOUT)
+        """Return the cross-entropy of all tokens in raster order."""
+        captions, codes = batch(rng, size)
         encoded = self.tokenizer(
             captions, padding="max_length", truncation=True, max_length=text.LENGTH,
             return_tensors="pt",

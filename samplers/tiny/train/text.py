@@ -90,7 +90,7 @@ def t5_config(tokenizer: PreTrainedTokenizerFast) -> T5Config:
         num_layers=3,
         num_heads=4,
         feed_forward_proj="gated-gelu",
-        dropout_rate=0.1,
+        dropout_rate=0.0,
         pad_token_id=0,
         eos_token_id=1,
         is_encoder_decoder=False,
