@@ -123,7 +123,7 @@ def execute(
         RunStopped: a worker cannot write, a later run has claimed the store, or Ray failed.
     """
     _quieten_ray_data()
-    rows = [_row("shard", shard.to_json()) for shard in shards]
+    rows = [_row("shard", shard.to_json(), shard.part or "") for shard in shards]
     rows += [_row("references", one.benchmark, one.metric) for one in references]
     data: ray.data.Dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
     unit = "num_cpus" if workplace.device == "cpu" else "num_gpus"

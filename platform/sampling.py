@@ -60,7 +60,7 @@ class SamplerStage:
             return row
         shard = Shard.from_json(row["work"])
         if shard.part is not None:
-            return row | {"part": shard.part}
+            return row
         return row | self._make(shard)
 
     def _make(self, shard: Shard) -> dict[str, Any]:
