@@ -12,6 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+# As in a worker, and before torch is imported: bits depend on the number of threads.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import pytest
 from safetensors.torch import load_file
 from torch import Tensor

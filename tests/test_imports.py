@@ -88,7 +88,8 @@ def unsafe_calls(tree: ast.Module, names: dict[str, str]) -> Iterator[str]:
             yield f"{name} without weights_only=True"
         if name == "numpy.load" and any(key.arg == "allow_pickle" for key in call.keywords):
             yield "numpy.load with allow_pickle"
-        if any(key.arg == "trust_remote_code" for key in call.keywords):
+        trusts = any(key.arg == "trust_remote_code" for key in call.keywords)
+        if trusts and not keyword_is(call, "trust_remote_code", False):
             yield "trust_remote_code"
 
 
