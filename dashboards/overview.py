@@ -75,7 +75,7 @@ def _table(board: Leaderboard) -> list[dict[str, Any]]:
         row |= {"images": standing.samples, "prompts": standing.prompts}
         for info in board.metrics:
             value, interval = number(info, standing.scores.get(info.name))
-            row[_heading(info)] = f"{value} {interval}"
+            row[_heading(info)] = f"{value} ({interval})" if interval else value
         if board.baseline:
             estimate = standing.wins.estimate if standing.wins else None
             row["wins against baseline %"] = " ".join(percent(estimate)) if estimate else "–"
