@@ -158,7 +158,7 @@ def _row(kind: str, work: str, part: str = "") -> dict[str, Any]:
     images = len(Shard.from_json(work).items) if kind == "shard" else 0
     return {
         "kind": kind, "work": work, "part": part,
-        "images": images, "made": 0, "failed": 0, "scored": 0, "stopped": "",
+        "images": images, "made": 0, "failed": 0, "stopped": "",
     }  # fmt: skip
 
 

@@ -1,6 +1,5 @@
 """The sampler stage: shards in, pictures made and written, shards out."""
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -41,9 +40,6 @@ class SamplerStage:
     def __init__(self, workplace: Workplace) -> None:
         # One thread a worker: sums would be split, and bits differ, by the number of threads.
         torch.set_num_threads(1)
-        # What the samplers import belongs to the baseline of memory, not to the first model.
-        importlib.import_module("bakeoff.samplers.meissonic")
-        importlib.import_module("bakeoff.samplers.llamagen")
         self.at = workplace
         self.location: str | None = None
         self.sampler: Sampler | None = None

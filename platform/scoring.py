@@ -26,7 +26,6 @@ class Tally:
     """What one shard's scoring came to."""
 
     images: int = 0
-    scored: int = 0
     failed: int = 0
 
 
@@ -47,10 +46,10 @@ class ScorerStage:
     def _work(self, row: dict[str, Any]) -> dict[str, Any]:
         if row["kind"] == "references":
             self._write_references(row["work"], row["part"])
-            return row | {"scored": 0}
+            return row
         shard = Shard.from_json(row["work"])
         tally = self._score_shard(shard, row["part"]) if row["part"] else Tally()
-        return row | {"scored": tally.scored, "failed": row["failed"] + tally.failed}
+        return row | {"failed": row["failed"] + tally.failed}
 
     def _score_shard(self, shard: Shard, part: str) -> Tally:
         self.gauge.reset()
@@ -64,7 +63,6 @@ class ScorerStage:
             rows = [row for _, rows in outcome.done for row in rows]
             self.at.store.write("scores", shard.shard_id, rows)
             failed += failure_rows(shard, name, outcome.failed, self.at.run_id)
-            tally.scored += len(rows)
         tally.failed = len(failed)
         self.at.store.write("failures", f"{shard.shard_id}-scorer", failed)
         profile = self._profile(shard, tally, perf_counter() - start)
