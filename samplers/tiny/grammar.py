@@ -4,8 +4,8 @@ The six tasks and the rules of truth are GenEval's, on detections that are exact
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import permutations, product
 from typing import Any, Literal, Protocol
@@ -71,13 +71,33 @@ class Caption:
 
     def text(self) -> str:
         """Return the sentence."""
+        return self._sentence(thing.words() for thing in self.things)
+
+    def shortened(self, share: float, rng: np.random.Generator) -> str:
+        """Return the sentence with one word fewer in some mentions that name colour and shape.
+
+        Each loses its colour or its shape ("a red") with chance `share`; a held-out pair always
+        does. What is left is no held-out sentence either.
+        """
+        while True:
+            text = self._sentence(_mention(thing, share, rng) for thing in self.things)
+            if text not in _held_out_texts():
+                return text
+
+    def _sentence(self, mentions: Iterable[str]) -> str:
         joint = f" {self.relation} " if self.relation else " and "
-        return f"{self.prefix} {joint.join(thing.words() for thing in self.things)}".strip()
+        return f"{self.prefix} {joint.join(mentions)}".strip()
+
+    def names_held_out_pair(self) -> bool:
+        """Tell whether a held-out colour and shape stand side by side."""
+        return any((thing.color, thing.shape) in HELD_OUT_PAIRS for thing in self.things)
 
     def held_out(self) -> bool:
         """Tell whether the sentence is kept out of training."""
-        if any((thing.color, thing.shape) in HELD_OUT_PAIRS for thing in self.things):
-            return True
+        return self.names_held_out_pair() or self.held_out_otherwise()
+
+    def held_out_otherwise(self) -> bool:
+        """Tell whether it is kept out for its phrase, its number or its combination of things."""
         if self.task == "single_object":
             return _share(self.prefix + self.things[0].shape) < 0.45
         if self.task == "counting":
@@ -109,6 +129,22 @@ class Caption:
             if self.task == "counting"
         ]
         return {"tag": self.task, "include": include, "exclude": exclude}
+
+
+def _mention(thing: Thing, share: float, rng: np.random.Generator) -> str:
+    """Return a thing's words, perhaps one fewer; several equal objects keep their shape."""
+    held_out = (thing.color, thing.shape) in HELD_OUT_PAIRS
+    if thing.color is None or not (held_out or rng.random() < share):
+        return thing.words()
+    if thing.count == 1 and rng.random() < 0.5:
+        return f"a {thing.color}"
+    return replace(thing, color=None).words()
+
+
+@cache
+def _held_out_texts() -> frozenset[str]:
+    captions = (c for task in TASKS for prefix in PREFIXES for c in _captions(task, prefix))
+    return frozenset(caption.text() for caption in captions if caption.held_out())
 
 
 def _plural(name: str) -> str:
@@ -170,7 +206,7 @@ def shapes_prompts(split: Split = "held_out") -> tuple[ShapesPrompt, ...]:
         every = [c for prefix in PREFIXES for c in _captions(task, prefix)]
         chosen = [c for c in every if c.held_out() == (split == "held_out")]
         if task == "color_attr":
-            chosen = [c for c in chosen if not _names_held_out_pair(c)]
+            chosen = [c for c in chosen if not c.names_held_out_pair()]
         chosen.sort(key=lambda caption: _share("order" + caption.text()))
         columns.append(chosen[:PROMPTS_PER_TASK])
     return tuple(
@@ -178,10 +214,6 @@ def shapes_prompts(split: Split = "held_out") -> tuple[ShapesPrompt, ...]:
         for row, captions in enumerate(zip(*columns, strict=True))
         for c in captions
     )
-
-
-def _names_held_out_pair(caption: Caption) -> bool:
-    return any((thing.color, thing.shape) in HELD_OUT_PAIRS for thing in caption.things)
 
 
 # Share of each kind of caption in training; `colored` names the colours where the task does not.
@@ -197,8 +229,11 @@ KINDS: dict[tuple[str, bool], float] = {
 }
 
 
-def sample(rng: np.random.Generator) -> tuple[Caption, Scene]:
-    """Draw a training caption (never a held-out one) and a scene that it describes."""
+def sample(rng: np.random.Generator, *, any_pair: bool = False) -> tuple[Caption, Scene]:
+    """Draw a training caption (never a held-out one) and a scene that it describes.
+
+    With `any_pair` it may name held-out pairs, for callers that leave out a word of each.
+    """
     kinds, shares = list(KINDS), list(KINDS.values())
     while True:
         task, colored = kinds[rng.choice(len(kinds), p=shares)]
@@ -210,7 +245,8 @@ def sample(rng: np.random.Generator) -> tuple[Caption, Scene]:
         things = tuple(Thing(shapes[i], named[i], count) for i in range(n))
         relation = RELATIONS[rng.integers(4)] if task == "position" else None
         caption = Caption(task, things, relation, PREFIXES[rng.integers(len(PREFIXES))])
-        if not caption.held_out():
+        held_out = caption.held_out_otherwise() if any_pair else caption.held_out()
+        if not held_out:
             return caption, _place(caption, colors, rng)
 
 
