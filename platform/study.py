@@ -17,8 +17,8 @@ from bakeoff.platform.benchmarks import (
 from bakeoff.platform.metrics import check_metrics
 from bakeoff.platform.study_file import ModelPart, StudyPart, parse_study, read_text
 from bakeoff.samplers.catalog import MODELS, find_model
-from bakeoff.samplers.errors import InputError, unknown
-from bakeoff.samplers.recipe import Recipe, cut, shown
+from bakeoff.samplers.errors import InputError, cut, shown, unknown
+from bakeoff.samplers.recipe import Recipe
 
 SHIPPED = Path(__file__).parent / "studies"
 DEFAULT_RECIPE = "default"  # in `like`: the recipe that the catalogue gives a model
@@ -54,6 +54,7 @@ class Study:
     prompts: tuple[Prompt, ...]
     entries: tuple[Entry, ...]
     metrics: tuple[str, ...]
+    traces: bool = False  # whether the steps of every sample are stored
 
 
 def shipped_studies() -> list[str]:
@@ -64,18 +65,26 @@ def shipped_studies() -> list[str]:
 def load_study(name_or_path: str, *, limit: int | None = None) -> Study:
     """Return a shipped study by its name, or the study of a file; `limit` overrides the file's.
 
+    `studies/NAME.yaml` is the shipped study of that name where no such file lies.
+
     Raises:
         InputError: the study is not there, or anything in it is wrong.
     """
-    if name_or_path in shipped_studies():
-        file = SHIPPED / f"{name_or_path}.yaml"
-    else:
-        file = Path(name_or_path)
-        if not file.exists():
-            if file.suffix or file.parent != Path():
-                raise InputError(f"study {name_or_path!r} does not exist")
-            raise unknown("study", name_or_path, shipped_studies())
+    file = _find(name_or_path)
     return read_study(read_text(file), source=file.name, folder=file.parent, limit=limit)
+
+
+def _find(name_or_path: str) -> Path:
+    if name_or_path in shipped_studies():
+        return SHIPPED / f"{name_or_path}.yaml"
+    file = Path(name_or_path)
+    if file.exists():
+        return file
+    if file.as_posix() in {f"studies/{name}.yaml" for name in shipped_studies()}:
+        return SHIPPED / file.name
+    if file.suffix or file.parent != Path():
+        raise InputError(f"study {name_or_path!r} does not exist")
+    raise unknown("study", name_or_path, shipped_studies())
 
 
 def read_study(text: str, *, source: str, folder: Path, limit: int | None = None) -> Study:
@@ -97,7 +106,7 @@ def _resolve(part: StudyPart, text: str, folder: Path, limit: int | None) -> Stu
     check_metrics(part.metrics, name, benchmark)
     entries = _with_baseline(_entries(part, folder), part.baseline)
     _refuse_shared_samples(entries)
-    return Study(part.name, text, name, prompts, entries, tuple(part.metrics))
+    return Study(part.name, text, name, prompts, entries, tuple(part.metrics), part.traces)
 
 
 def _prompts(

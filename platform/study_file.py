@@ -8,8 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from yaml.constructor import ConstructorError
 from yaml.nodes import MappingNode, ScalarNode
 
-from bakeoff.samplers.errors import InputError, unknown
-from bakeoff.samplers.recipe import cut, shown
+from bakeoff.samplers.errors import InputError, cut, shown, unknown
 
 MERGE = "tag:yaml.org,2002:merge"  # of the key <<
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
@@ -50,6 +49,7 @@ class StudyPart(_Part):
     seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
     metrics: list[str]
     baseline: str | None = None
+    traces: bool = False
     models: Annotated[list[ModelPart], Field(min_length=1)]
 
     @field_validator("benchmark", mode="before")

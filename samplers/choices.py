@@ -1,14 +1,14 @@
-"""The design choices that a recipe combines: parameters, meaning and cost."""
+"""The design choices that have parameters: what may be said, and what it means."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from bakeoff.samplers.recipe_text import call, number, parse_call
+from bakeoff.samplers.recipe_text import call, number, parse_call, word
 
 Positive = Annotated[float, Field(gt=0)]
+Ratio = Annotated[float, Field(ge=0, le=1)]
 
 
 class Parameters(BaseModel):
@@ -24,6 +24,12 @@ class Parameters(BaseModel):
         given = value if isinstance(value, Mapping) else parse_call(value, list(cls.model_fields))
         return {**cls.PRESETS[preset], **given}
 
+    @property
+    def changed(self) -> list[str]:
+        """The parameters that differ from their defaults, in their order."""
+        fields = type(self).model_fields
+        return [name for name in fields if getattr(self, name) != fields[name].default]
+
     def text(self, preset: str) -> str:
         """Return `head(arguments)` without the arguments that the preset implies."""
         head, *rest = type(self).model_fields
@@ -35,25 +41,51 @@ class Parameters(BaseModel):
             if name == self.ARGUMENT and value is not None:
                 arguments.append(number(value))
             elif value != defaults[name]:
-                shown = value if isinstance(value, str) else number(value)
-                arguments.append(f"{name}={shown}")
+                arguments.append(f"{name}={word(value)}")
         return call(getattr(self, head), arguments)
 
 
+POWERS = {"karras_a": "pow_one_minus_t", "karras_b": "one_minus_t_pow"}
+
+
 class Schedule(Parameters):
-    """Mask ratio over time: how many tokens stay masked after each step."""
+    """Mask ratio over time: how many tokens stay masked after each step.
+
+    The two Karras forms fall from `begin` to `end`; from 1 to 0 they are the plain powers of t,
+    and become them.
+    """
 
     ARGUMENT = "p"
-    name: Literal["cosine", "linear", "pow_one_minus_t", "one_minus_t_pow"]
+    name: Literal["cosine", "linear", "pow_one_minus_t", "one_minus_t_pow", "karras_a", "karras_b"]
     p: Positive | None = None
+    begin: Ratio = 1.0
+    end: Ratio = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_powers(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("p") is None:
+            return given
+        whole = given.get("begin", 1) == 1 and given.get("end", 0) == 0
+        name = str(given.get("name"))
+        return {**given, "name": POWERS[name]} if whole and name in POWERS else given
 
     @model_validator(mode="after")
-    def _power(self) -> Self:
-        powered = self.name in ("pow_one_minus_t", "one_minus_t_pow")
-        if powered and self.p is None:
+    def _fit(self) -> Self:
+        karras = self.name in POWERS
+        if (karras or self.name in POWERS.values()) and self.p is None:
             raise ValueError(f"recipe schedule {self.name!r} needs its power, as {self.name}(0.6)")
-        if not powered and self.p is not None:
+        if self.name in ("cosine", "linear") and self.p is not None:
             raise ValueError(f"recipe schedule {self.name!r} takes no power, got {number(self.p)}")
+        if not karras and (self.begin, self.end) != (1, 0):
+            raise ValueError(
+                f"recipe schedule {self.name!r} takes no begin and end: karras_a and karras_b do"
+            )
+        if self.begin <= self.end:
+            raise ValueError(
+                f"recipe schedule begin={number(self.begin)} must be above end={number(self.end)}: "
+                "the mask ratio falls"
+            )
         return self
 
 
@@ -62,12 +94,26 @@ class Noise(Parameters):
 
     ARGUMENT = "amplitude"
     PRESETS = {"paper": {"amplitude": 1.0}, "official": {"amplitude": 2.0}}
-    curve: Literal["abs_cos", "half_abs_cos", "half_then_full", "full_then_half"]
+    curve: Literal[
+        "abs_cos",
+        "half_abs_cos",
+        "half_then_full",
+        "full_then_half",
+        "const",
+        "linear_down",
+        "linear_up",
+        "sin",
+    ]
     amplitude: Positive
 
 
 class Differential(Parameters):
-    """Differential sampling: redraw the tokens whose distribution changed least."""
+    """Differential sampling: redraw the tokens whose distribution changed least.
+
+    `pool` is what the percentage is of; `carry` what the next prediction is compared with, before
+    the redraw or after it; `last` treats the last step, too. Where Z-sampling predicts a step
+    twice, `compare` takes the change from call to call, or from the step before.
+    """
 
     PRESETS = {
         "paper": {"rule": "abs", "carry": "raw"},
@@ -77,18 +123,22 @@ class Differential(Parameters):
     rule: Literal["abs", "positive"]
     carry: Literal["raw", "modified"]
     pool: Literal["all", "masked"] = "all"
+    last: bool = False
+    compare: Literal["calls", "steps"] = "calls"
 
 
 class Zigzag(Parameters):
     """Z-sampling: mask tokens again after a step, and take the step a second time.
 
-    `guidance` is the scale of the inversion's prediction; `first` limits it to the first k steps.
+    `guidance` is the scale of the inversion's prediction. It happens in the steps from `start` to
+    before `stop`, by default in all but the last, from which there is no way back.
     """
 
     PRESETS = {"paper": {"rule": "low_token_prob"}, "official": {"rule": "high_max_prob"}}
     rule: Literal["low_token_prob", "high_max_prob", "random", "recover"]
     guidance: float = 0.0
-    first: Annotated[int, Field(ge=1)] | None = None
+    start: Annotated[int, Field(ge=0)] = 0
+    stop: Annotated[int, Field(ge=1)] | None = None
 
     @classmethod
     def read(cls, value: object, preset: str) -> dict[str, Any]:
@@ -96,99 +146,53 @@ class Zigzag(Parameters):
         given = super().read(value, preset)
         return {**given, **cls.PRESETS[preset]} if given["rule"] == "masked" else given
 
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        if self.stop is not None and self.stop <= self.start:
+            raise ValueError(f"recipe zigzag stop={self.stop} must be above start={self.start}")
+        return self
+
     @property
     def inverts(self) -> bool:
         """Whether the rule needs a prediction of its own to choose the tokens."""
         return self.rule in ("low_token_prob", "high_max_prob")
 
-
-MASKED_ONLY = {
-    "steps": "they take one step for each token",
-    "masking_temperature": "they never mask a token again",
-    "schedule": "they reveal one token after another",
-    "zigzag": "they have no inversion, a drawn token stays",
-    "negative_prompt": "their unconditional input is learned",
-}
+    def turns(self, step: int, steps: int) -> bool:
+        """Whether it goes back after a step of `steps`."""
+        last = steps - 1
+        return self.start <= step < (last if self.stop is None else min(self.stop, last))
 
 
-class Cost(NamedTuple):
-    """Row-evaluations per image as a function of the number of steps N: per_step N + once."""
+class Momentum(Parameters):
+    """Momentum solver of order 1 or 2: the steps of an ordinary differential equation.
 
-    per_step: int
-    once: int = 0
-
-    def __call__(self, steps: int) -> int:
-        """Return the row-evaluations at a number of steps."""
-        return self.per_step * steps + self.once
-
-    def __str__(self) -> str:
-        linear = "N" if self.per_step == 1 else f"{self.per_step}N"
-        constant = f"{self.once:+d}".replace("-", "−") if self.once else ""
-        return f"{linear}{constant}" if self.per_step else "0"
-
-
-FREE = Cost(0)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One choice as people meet it.
-
-    `example` is its recipe text; `source` the paper's section, or whose it is otherwise; `cost` the
-    row-evaluations that it adds to a masked model's plain sampling with guidance, which takes 2N.
+    Order 2 extrapolates from the step before to this one, by at most `cap` times their difference,
+    in `space`; the rule `paper_literal` takes Eq. 4 with the sign that is printed there. `pool` is
+    what it reveals the most confident of. See `momentum.py`.
     """
 
-    example: str
-    line: str
-    source: str
-    cost: Cost = FREE
+    order: Annotated[int, Field(ge=1, le=2)]
+    cap: Positive = 1.0
+    rule: Literal["derived", "paper_literal"] = "derived"
+    pool: Literal["masked", "all"] = "masked"
+    space: Literal["probabilities", "logits"] = "probabilities"
 
-    @property
-    def field(self) -> str:
-        """The recipe's key."""
-        return self.example.partition("=")[0]
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        if self.order == 1 and self.rule != "derived":
+            raise ValueError(
+                "recipe momentum rule=paper_literal needs order 2: order 1 is the same"
+            )
+        changed = [name for name in self.changed if name in ("cap", "space")]
+        if changed and (self.order == 1 or self.rule == "paper_literal"):
+            raise ValueError(
+                f"recipe momentum {changed[0]} has no effect: only order 2 with rule=derived "
+                "extrapolates"
+            )
+        return self
 
-    @property
-    def families(self) -> tuple[str, ...]:
-        """The families of models it applies to."""
-        return ("masked",) if self.field in MASKED_ONLY else ("masked", "autoregressive")
 
+class Jacobi(Parameters):
+    """Speculative Jacobi decoding: predict `window` positions in each pass, keep what holds."""
 
-CHOICES = (
-    Choice("preset=official", "Reads what other choices leave open as the released code does", "–"),
-    Choice("steps=16", "Number of steps N in which a masked model fills the picture", "2"),
-    Choice("guidance_scale=2", "Classifier-free guidance; 1 is without and halves the cost", "2"),
-    Choice("temperature=0.9", "Sharpens the draw of tokens; 0 takes the likeliest", "–"),
-    Choice("masking_temperature=3..0", "Noise on which drawn tokens stay, start to end", "2"),
-    Choice("schedule=cosine", "Mask ratio cos(πt/2): few tokens first, many at the end", "2"),
-    Choice("schedule=linear", "Mask ratio 1 − t: equally many tokens in every step", "2"),
-    Choice("schedule=pow_one_minus_t(0.6)", "Mask ratio (1 − t)^p", "3.1"),
-    Choice("schedule=one_minus_t_pow(0.6)", "Mask ratio 1 − t^p; p < 1: most tokens first", "3.1"),
-    Choice("noise=abs_cos(1)", "Noise regularization: a·|cos πt| of noise on the logits", "3.3"),
-    Choice("noise=half_abs_cos(1)", "The same with half the amplitude", "3.3"),
-    Choice("noise=half_then_full(1)", "Half of it before the middle, all after it", "3.3"),
-    Choice("noise=full_then_half(1)", "All of it before the middle, half after it", "3.3"),
-    Choice("differential=75", "Redraws the percentage of tokens that changed least", "3.4"),
-    Choice(
-        "zigzag=low_token_prob",
-        "Masked Z-sampling: masks the least likely tokens again and repeats the step",
-        "3.2",
-        Cost(3, -3),
-    ),
-    Choice(
-        "zigzag=high_max_prob",
-        "The released code's Z-sampling: masks where the prediction is surest",
-        "released code",
-        Cost(3, -3),
-    ),
-    Choice(
-        "zigzag=random",
-        "Vanilla Z-sampling: masks random tokens again and repeats the step",
-        "9.3",
-        Cost(2, -2),
-    ),
-    Choice("zigzag=recover", "Repeats the draw of each step from the same prediction", "9.3"),
-    Choice("top_k=100", "Draws from the k likeliest tokens only", "–"),
-    Choice("top_p=0.9", "Draws from the likeliest tokens that hold probability p", "–"),
-    Choice('negative_prompt="blurry"', "What guidance leads away from, instead of nothing", "–"),
-)
+    window: Annotated[int, Field(ge=2)]

@@ -123,9 +123,7 @@ class _Loop:
     def turns(self, step: int) -> bool:
         """Whether Z-sampling goes back after this step; the last has no way back."""
         zigzag = self.recipe.zigzag
-        if zigzag is None:
-            return False
-        return step < (self.steps - 1 if zigzag.first is None else zigzag.first)
+        return zigzag is not None and zigzag.turns(step, self.steps)
 
     def advance(self, logits: Tensor, tokens: Tensor, step: int, leg: str = "") -> Tensor:
         """Draw the unknown tokens and mask the least confident of them; [B, H, W]."""

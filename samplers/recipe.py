@@ -5,7 +5,6 @@ text, `official` what its released code does. It is resolved when the recipe is 
 always holds every parameter in full, and two texts that mean the same have the same `recipe_id`.
 """
 
-import reprlib
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Annotated, Any, Literal, Self
@@ -13,52 +12,34 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bakeoff.samplers.choices import (
-    MASKED_ONLY,
     Differential,
+    Jacobi,
+    Momentum,
     Noise,
     Parameters,
     Schedule,
     Zigzag,
 )
-from bakeoff.samplers.errors import InputError, unknown
+from bakeoff.samplers.combinations import check_combination, check_family
+from bakeoff.samplers.cost import row_evaluations, steps_within
+from bakeoff.samplers.errors import InputError, cut, shown, unknown
 from bakeoff.samplers.recipe_text import number, pair, parse_line, parse_pair, quote
 
-__all__ = ["MASKED_ONLY", "Differential", "Noise", "Recipe", "Schedule", "Zigzag", "cut", "shown"]
+__all__ = ["Differential", "Jacobi", "Momentum", "Noise", "Recipe", "Schedule", "Zigzag"]
 
-LONGEST = 80  # characters that an error echoes of a value
 NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
 MAX_STEPS = 4096  # as many as the tokens of the largest picture: a step reveals one at least
 SCALAR_END = 0.01  # where a masking temperature given as one number ends, as officially
-
-
-class _Brief(reprlib.Repr):
-    """Spells the start of a value, whatever its size: aliases make a short YAML text a huge one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxlevel, self.maxstring, self.maxother = 2, LONGEST, LONGEST
-
-    def repr_int(self, x: int, level: int) -> str:
-        """Spell an integer; Python refuses to spell very long ones in decimal digits."""
-        return super().repr_int(x, level) if x.bit_length() < 1024 else hex(x)
-
-
-def cut(value: object) -> str:
-    """Return a user's name in at most 80 characters, for an error; other values are spelled."""
-    text = value if isinstance(value, str) else _Brief().repr(value)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
-
-
-def shown(value: object) -> str:
-    """Return a user's value as Python spells it, in at most 80 characters, for an error."""
-    return cut(_Brief().repr(value))
 
 
 class Recipe(BaseModel):
     """Every inference design choice of one image, for masked and autoregressive models alike.
 
-    `steps`, `schedule`, `masking_temperature` (start, end), `zigzag` and `negative_prompt` belong
-    to masked models; see `check_family`. The defaults are plain sampling without guidance.
+    Some choices belong to one family of models; see `combinations.py`. `row_evaluations` may be
+    given instead of `steps`: as many steps are taken as an image may cost network rows.
+    `guidance_interval` (start, stop) and `argmax_from` count steps from 0, or the positions of an
+    autoregressive model. The defaults are plain sampling without guidance.
 
     Raises:
         InputError: a key is unknown, a value is out of range, or choices cannot combine.
@@ -78,8 +59,15 @@ class Recipe(BaseModel):
     top_k: Annotated[int, Field(ge=1)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     negative_prompt: str = ""
+    argmax_from: Count | None = None
+    guidance_interval: tuple[Count, Count] | None = None
+    momentum: Momentum | None = None
+    jacobi: Jacobi | None = None
 
     def __init__(self, **choices: Any) -> None:
+        budget = choices.pop(BUDGET, None)
+        if budget is not None:
+            choices |= {"steps": _steps_within(budget, choices)}
         try:
             super().__init__(**_resolve(choices))
         except ValidationError as error:
@@ -87,24 +75,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _combine(self) -> Self:
-        if self.zigzag and self.steps is not None:
-            if self.steps < 2:
-                raise ValueError("recipe zigzag needs at least 2 steps: the last has no way back")
-            if self.zigzag.first is not None and self.zigzag.first >= self.steps:
-                raise ValueError(
-                    f"recipe zigzag first={self.zigzag.first} must be below steps={self.steps}: "
-                    "the last step has no way back"
-                )
-        if self.differential and self.zigzag and self.zigzag.rule == "recover":
-            raise ValueError(
-                "recipe differential cannot combine with zigzag rule=recover: the second draw has "
-                "the same prediction as the first, so there is no change to draw from"
-            )
-        if self.negative_prompt and not self.uses_unconditional:
-            raise ValueError(
-                "recipe negative_prompt has no effect without guidance: "
-                "set guidance_scale above 1 or leave it out"
-            )
+        check_combination(self)
         return self
 
     @property
@@ -112,6 +83,14 @@ class Recipe(BaseModel):
         """Whether any prediction looks at the empty or negative prompt."""
         inverting = self.zigzag is not None and self.zigzag.inverts
         return self.guidance_scale > 1 or (inverting and self.zigzag.guidance != 1)  # type: ignore[union-attr]
+
+    def guidance_at(self, step: int) -> float:
+        """Return the guidance scale of a step's predictions: 1 outside `guidance_interval`.
+
+        The inversion of Z-sampling has a scale of its own, which the interval does not touch.
+        """
+        start, stop = self.guidance_interval or (0, MAX_STEPS)
+        return self.guidance_scale if start <= step < stop else 1.0
 
     @property
     def recipe_id(self) -> str:
@@ -136,7 +115,7 @@ class Recipe(BaseModel):
         return {key: _without_none(value) for key, value in plain.items()}
 
     def __str__(self) -> str:
-        return " ".join(f"{name}={self._text(name)}" for name in self.changed)
+        return " ".join(f"{name}={self.text_of(name)}" for name in self.changed)
 
     @property
     def changed(self) -> list[str]:
@@ -144,7 +123,8 @@ class Recipe(BaseModel):
         fields = type(self).model_fields
         return [name for name in fields if getattr(self, name) != fields[name].default]
 
-    def _text(self, name: str) -> str:
+    def text_of(self, name: str) -> str:
+        """Spell the value of a field."""
         value = getattr(self, name)
         if isinstance(value, Parameters):
             return value.text(self.preset)
@@ -160,32 +140,19 @@ class Recipe(BaseModel):
         Raises:
             InputError: a choice does not apply to it, or it needs one that is not there.
         """
-        if family not in FAMILIES:
-            raise unknown("family", family, FAMILIES)
-        if family == "masked":
-            if self.steps is None:
-                raise InputError("recipe steps is missing: masked models need it, as steps=16")
-            return
-        for name in self.changed:
-            if name in MASKED_ONLY:
-                raise InputError(
-                    f"recipe {name}={self._text(name)} does not apply to autoregressive models: "
-                    f"{MASKED_ONLY[name]}"
-                )
-        if self.differential and self.differential.pool == "masked":
-            raise InputError(
-                "recipe differential pool=masked does not apply to autoregressive models: "
-                "they have no masked tokens"
-            )
+        check_family(self, family)
 
 
-FAMILIES = ("masked", "autoregressive")
 _SPECS: dict[str, type[Parameters]] = {
     "schedule": Schedule,
     "noise": Noise,
     "differential": Differential,
     "zigzag": Zigzag,
+    "momentum": Momentum,
+    "jacobi": Jacobi,
 }
+PAIRS = ("masking_temperature", "guidance_interval")  # written start..end
+BUDGET = "row_evaluations"  # no field: it is spent on steps when the recipe is made
 
 
 def _resolve(choices: dict[str, Any]) -> dict[str, Any]:
@@ -198,14 +165,35 @@ def _resolve(choices: dict[str, Any]) -> dict[str, Any]:
         value = choices.get(name)
         if value is not None and not isinstance(value, Parameters):
             resolved[name] = spec.read(value, preset)
-    masking = choices.get("masking_temperature")
-    if isinstance(masking, str):
-        masking = parse_pair(masking)
+    for name in PAIRS:
+        value = resolved.get(name)
+        if isinstance(value, str):
+            resolved[name] = parse_pair(value)
+        elif isinstance(value, list):
+            resolved[name] = tuple(value)
+    masking = resolved.get("masking_temperature")
     if isinstance(masking, int | float) and not isinstance(masking, bool):
-        masking = (masking, SCALAR_END)
-    if masking is not None:
-        resolved["masking_temperature"] = tuple(masking) if isinstance(masking, list) else masking
+        resolved["masking_temperature"] = (masking, SCALAR_END)
     return resolved
+
+
+def _steps_within(budget: object, choices: dict[str, Any]) -> int:
+    """Return the steps that the other choices can take for a number of row-evaluations."""
+    if choices.get("steps") is not None:
+        raise InputError("recipe row_evaluations takes the place of steps: give one of them")
+    if type(budget) is not int or budget < 1:
+        raise InputError(
+            f"recipe row_evaluations must be a whole number from 1, got {shown(budget)}"
+        )
+    recipe = Recipe(**choices)
+    least = 2 if recipe.zigzag else 1
+    steps = steps_within(recipe, budget, MAX_STEPS)
+    if steps < least:
+        raise InputError(
+            f"recipe row_evaluations={shown(budget)} is too small: {least} step{'s'[: least - 1]} "
+            f"cost {row_evaluations(recipe, least)}"
+        )
+    return steps
 
 
 def _without_none(value: Any) -> Any:
@@ -220,10 +208,9 @@ def _sentence(error: ValidationError) -> InputError:
     path, value, kind = first["loc"], first["input"], first["type"]
     where = "recipe " + ".".join(cut(part) for part in path)
     if kind == "extra_forbidden":
-        owner = Recipe if len(path) == 1 else _SPECS[str(path[0])]
-        return unknown(
-            f"recipe {'key' if len(path) == 1 else path[0]}", cut(path[-1]), owner.model_fields
-        )
+        if len(path) == 1:
+            return unknown("recipe key", cut(path[-1]), [*Recipe.model_fields, BUDGET])
+        return unknown(f"recipe {path[0]}", cut(path[-1]), _SPECS[str(path[0])].model_fields)
     if kind == "literal_error":
         allowed = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         return unknown(where, cut(value), allowed)

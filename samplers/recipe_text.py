@@ -11,6 +11,7 @@ _WORD = re.compile(r"""\s*([A-Za-z_]\w*)=("(?:[^"\\]|\\.)*"|[^\s"()]+(?:\([^()"]
 _CALL = re.compile(r"\s*([^\s()]+)\s*(?:\(([^()]*)\))?\s*")
 _INTEGER = re.compile(r"[+-]?\d+")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+BOOLEANS = {"true": True, "false": False}  # as YAML spells them; `bool("false")` would be true
 
 
 def parse_line(text: str) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def parse_call(value: object, names: Sequence[str]) -> dict[str, Any]:
             name = names[place]
         if name in parameters:
             raise InputError(f"recipe value {value!r} gives {name!r} twice")
-        parameters[name] = atom(inner)
+        parameters[name] = BOOLEANS.get(inner, atom(inner))
     return parameters
 
 
@@ -78,6 +79,13 @@ def number(value: float) -> str:
     """Spell a number as short as it reads back exactly."""
     whole = isinstance(value, int) or (value.is_integer() and abs(value) < 1e15)
     return str(int(value)) if whole else repr(value)
+
+
+def word(value: bool | float | str) -> str:
+    """Spell a boolean, a number or a name."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, str) else number(value)
 
 
 def pair(start: float, end: float) -> str:

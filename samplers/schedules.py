@@ -11,11 +11,20 @@ from torch import Tensor
 
 from bakeoff.samplers.choices import Noise, Schedule
 
-MASK_RATIOS: dict[str, Callable[[Tensor, float], Tensor]] = {
-    "cosine": lambda t, p: torch.cos(t * math.pi / 2),
-    "linear": lambda t, p: 1 - t,
-    "pow_one_minus_t": lambda t, p: (1 - t) ** p,
-    "one_minus_t_pow": lambda t, p: 1 - t**p,
+
+def karras(t: Tensor, p: float, begin: float, end: float) -> Tensor:
+    """Fall from `begin` at t = 0 to `end` at t = 1 along a p-th power."""
+    first, last = begin ** (1 / p), end ** (1 / p)
+    return (first + t * (last - first)) ** p
+
+
+MASK_RATIOS: dict[str, Callable[[Tensor, Schedule], Tensor]] = {
+    "cosine": lambda t, s: torch.cos(t * math.pi / 2),
+    "linear": lambda t, s: 1 - t,
+    "pow_one_minus_t": lambda t, s: (1 - t) ** (s.p or 1),
+    "one_minus_t_pow": lambda t, s: 1 - t ** (s.p or 1),
+    "karras_a": lambda t, s: karras(t, s.p or 1, s.begin, s.end),
+    "karras_b": lambda t, s: 1 - karras(t, s.p or 1, 1 - s.begin, 1 - s.end),
 }
 
 DEVIATIONS: dict[str, Callable[[float], float]] = {
@@ -23,6 +32,11 @@ DEVIATIONS: dict[str, Callable[[float], float]] = {
     "half_abs_cos": lambda t: abs(math.cos(math.pi * t)) / 2,
     "half_then_full": lambda t: abs(math.cos(math.pi * t)) / (2 if t < 0.5 else 1),
     "full_then_half": lambda t: abs(math.cos(math.pi * t)) / (1 if t < 0.5 else 2),
+    # the paper does not have these
+    "const": lambda t: 1.0,
+    "linear_down": lambda t: 1 - t,
+    "linear_up": lambda t: t,
+    "sin": lambda t: math.sin(math.pi * t),
 }
 
 
@@ -31,7 +45,7 @@ def mask_ratio(schedule: Schedule, t: Tensor) -> Tensor:
 
     Source: paper Sec. 3.1.
     """
-    return MASK_RATIOS[schedule.name](t, schedule.p or 1.0).clamp(0, 1)
+    return MASK_RATIOS[schedule.name](t, schedule).clamp(0, 1)
 
 
 def raw_counts(schedule: Schedule, steps: int, tokens: int) -> Tensor:

@@ -1,7 +1,7 @@
 """`bakeoff recipes`: the choices that a recipe is made of."""
 
 from bakeoff.platform.cli.listing import Item, print_items
-from bakeoff.samplers.choices import CHOICES, FREE, Choice
+from bakeoff.samplers.choice_table import CHOICES, FREE, Choice
 
 TITLE = (
     "Choices of a recipe. In a study: one line, `noisy: steps=16 noise=abs_cos(1)`, or keys, "
@@ -21,6 +21,6 @@ def _item(choice: Choice) -> Item:
     facts = [
         f"paper section {choice.source}" if paper else choice.source,
         " and ".join(choice.families) + " models",
-        f"cost +{choice.cost}" if choice.cost != FREE else "no extra cost",
+        f"cost {choice.cost}" if choice.cost != FREE else "no extra cost",
     ]
     return Item(choice.example, f"{choice.line}.", " · ".join(f for f in facts if f != "–"))

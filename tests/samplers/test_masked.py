@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bakeoff.samplers.choices import CHOICES
+from bakeoff.samplers.choice_table import CHOICES
 from bakeoff.samplers.distribution import temper
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.masked import (
@@ -146,7 +146,7 @@ RECIPES = (
                     "",
                     "zigzag=low_token_prob",
                     "zigzag=high_max_prob(guidance=-1)",
-                    "zigzag=random(first=1)",
+                    "zigzag=random(stop=1)",
                     "zigzag=recover",
                     "zigzag=low_token_prob(guidance=1)",
                 ]
@@ -187,7 +187,10 @@ def test_choices_cost_the_row_evaluations_they_tell(choice: Any, steps: int) -> 
 
 
 def test_every_choice_of_a_recipe_is_told_of() -> None:
-    assert {choice.field for choice in CHOICES} == set(Recipe.model_fields)
+    assert {choice.field for choice in CHOICES} == {
+        *Recipe.model_fields,
+        "row_evaluations",
+    }
 
 
 @pytest.mark.parametrize(
@@ -197,7 +200,7 @@ def test_every_choice_of_a_recipe_is_told_of() -> None:
         ("steps=10 guidance_scale=2", 20, 10),
         ("steps=10 guidance_scale=2 zigzag=high_max_prob(guidance=1)", 47, 28),
         ("steps=10 guidance_scale=2 zigzag=low_token_prob(guidance=9)", 56, 28),
-        ("steps=10 guidance_scale=2 zigzag=low_token_prob(first=4)", 32, 18),
+        ("steps=10 guidance_scale=2 zigzag=low_token_prob(stop=4)", 32, 18),
         ("steps=10 guidance_scale=2 zigzag=random", 38, 19),
         ("steps=10 guidance_scale=2 zigzag=recover", 20, 10),
         ("steps=10 zigzag=low_token_prob", 28, 28),

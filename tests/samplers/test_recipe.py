@@ -3,10 +3,11 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.samplers.choices import CHOICES, Cost
+from bakeoff.samplers.choice_table import CHOICES, Cost
+from bakeoff.samplers.choices import Noise
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.recipe import Recipe
 
@@ -20,60 +21,89 @@ def floats(least: float, most: float = 1e6, *, open_below: bool = False) -> st.S
     return st.floats(least, most, exclude_min=open_below)
 
 
-@st.composite
-def recipes(draw: st.DrawFn) -> Recipe:
-    """Any recipe that can be made."""
+def schedules() -> st.SearchStrategy:
+    power = floats(0, open_below=True)
+    powers, karras = ["pow_one_minus_t", "one_minus_t_pow"], ["karras_a", "karras_b"]
+    ends = {"begin": floats(0.5, 1), "end": floats(0, 0.49)}
+    return (
+        st.sampled_from([{"name": "cosine"}, {"name": "linear"}])
+        | st.fixed_dictionaries({"name": st.sampled_from(powers), "p": power})
+        | st.fixed_dictionaries({"name": st.sampled_from(karras), "p": power}, optional=ends)
+    )
 
-    def maybe(strategy: st.SearchStrategy) -> Any:
-        return draw(st.none() | strategy)
 
-    steps = maybe(st.integers(2, 500))
-    curves = ["abs_cos", "half_abs_cos", "half_then_full", "full_then_half"]
+def noises() -> st.SearchStrategy:
+    return st.fixed_dictionaries(
+        {"curve": st.sampled_from(list(Noise.model_fields["curve"].annotation.__args__))},
+        optional={"amplitude": floats(0, open_below=True)},
+    )
+
+
+def differentials() -> st.SearchStrategy:
+    return st.fixed_dictionaries(
+        {"percent": floats(0, 100, open_below=True)},
+        optional={
+            "rule": st.sampled_from(["abs", "positive"]),
+            "carry": st.sampled_from(["raw", "modified"]),
+            "pool": st.sampled_from(["all", "masked"]),
+            "last": st.booleans(),
+            "compare": st.sampled_from(["calls", "steps"]),
+        },
+    )
+
+
+def zigzags() -> st.SearchStrategy:
     rules = ["low_token_prob", "high_max_prob", "random", "recover", "masked"]
+    return st.fixed_dictionaries(
+        {"rule": st.sampled_from(rules)},
+        optional={
+            "guidance": floats(-20, 20),
+            "start": st.integers(0, 5),
+            "stop": st.integers(1, 9),
+        },
+    )
+
+
+def momenta() -> st.SearchStrategy:
+    return st.fixed_dictionaries(
+        {"order": st.sampled_from([1, 2])},
+        optional={
+            "cap": floats(0, open_below=True),
+            "rule": st.sampled_from(["derived", "paper_literal"]),
+            "pool": st.sampled_from(["masked", "all"]),
+            "space": st.sampled_from(["probabilities", "logits"]),
+        },
+    )
+
+
+def recipes() -> st.SearchStrategy[Recipe]:
+    """Any recipe that can be made."""
     choices = {
-        "preset": draw(st.sampled_from(["paper", "official"])),
-        "steps": steps,
-        "guidance_scale": draw(floats(1, open_below=True)),
-        "temperature": draw(floats(0)),
-        "masking_temperature": draw(st.tuples(floats(0), floats(0)) | floats(0)),
-        "schedule": draw(
-            st.sampled_from([{"name": "cosine"}, {"name": "linear"}])
-            | st.fixed_dictionaries(
-                {
-                    "name": st.sampled_from(["pow_one_minus_t", "one_minus_t_pow"]),
-                    "p": floats(0, open_below=True),
-                }
-            )
-        ),
-        "noise": maybe(
-            st.fixed_dictionaries(
-                {"curve": st.sampled_from(curves)},
-                optional={"amplitude": floats(0, open_below=True)},
-            )
-        ),
-        "differential": maybe(
-            st.fixed_dictionaries(
-                {"percent": floats(0, 100, open_below=True)},
-                optional={
-                    "rule": st.sampled_from(["abs", "positive"]),
-                    "carry": st.sampled_from(["raw", "modified"]),
-                    "pool": st.sampled_from(["all", "masked"]),
-                },
-            )
-        ),
-        "zigzag": maybe(
-            st.fixed_dictionaries(
-                {"rule": st.sampled_from(rules)},
-                optional={"guidance": floats(-20, 20), "first": st.integers(1, (steps or 9) - 1)},
-            )
-        ),
-        "top_k": maybe(st.integers(1, 10**9)),
-        "top_p": draw(floats(0, 1, open_below=True)),
-        "negative_prompt": draw(st.text()),
+        "preset": st.sampled_from(["paper", "official"]),
+        "steps": st.integers(2, 500),
+        "guidance_scale": floats(1),
+        "temperature": floats(0),
+        "masking_temperature": st.tuples(floats(0), floats(0)) | floats(0),
+        "schedule": schedules(),
+        "noise": noises(),
+        "differential": differentials(),
+        "zigzag": zigzags(),
+        "top_k": st.integers(1, 10**9),
+        "top_p": floats(0, 1, open_below=True),
+        "negative_prompt": st.text(),
+        "argmax_from": st.integers(0, 9),
+        "guidance_interval": st.tuples(st.integers(0, 9), st.integers(0, 9)),
+        "momentum": momenta(),
+        "jacobi": st.integers(2, 100),
     }
-    zigzag = choices["zigzag"]
-    assume(not (choices["differential"] and zigzag and zigzag["rule"] == "recover"))
-    return Recipe.from_dict(choices)
+    return st.fixed_dictionaries({}, optional=choices).map(made_or_none).filter(bool)
+
+
+def made_or_none(choices: dict[str, Any]) -> Recipe | None:
+    try:
+        return Recipe.from_dict(choices)
+    except InputError:
+        return None
 
 
 @given(recipes())
@@ -101,27 +131,27 @@ def test_line_says_only_what_was_chosen() -> None:
     assert str(Recipe.from_text(LINE)) == LINE
     assert str(Recipe()) == ""
     assert str(Recipe(guidance_scale=1.0, top_p=1, steps=8)) == "steps=8"
-    full = "differential=75(rule=abs,pool=masked) zigzag=low_token_prob(guidance=0,first=3)"
+    full = "differential=75(rule=abs,pool=masked) zigzag=low_token_prob(guidance=0,stop=3)"
     assert str(Recipe.from_text(full)) == (
-        "differential=75(pool=masked) zigzag=low_token_prob(first=3)"
+        "differential=75(pool=masked) zigzag=low_token_prob(stop=3)"
     )
 
 
 def test_text_and_mapping_forms_of_a_choice_mean_the_same() -> None:
     line = Recipe.from_text(
-        "steps=9 noise=abs_cos(0.5) differential=50(positive) zigzag=random(0,2)"
+        "steps=9 noise=abs_cos(0.5) differential=50(positive) zigzag=random(0,1,2)"
     )
     parts = {
         "steps": 9,
         "noise": {"curve": "abs_cos", "amplitude": 0.5},
         "differential": {"percent": 50, "rule": "positive"},
-        "zigzag": {"rule": "random", "first": 2},
+        "zigzag": {"rule": "random", "start": 1, "stop": 2},
     }
     texts = {
         "steps": 9,
         "noise": "abs_cos(0.5)",
         "differential": "50(rule=positive)",
-        "zigzag": "random(first=2)",
+        "zigzag": "random(stop=2,start=1)",
         "negative_prompt": "",
         "top_k": None,
     }
@@ -201,7 +231,38 @@ def test_recipe_cannot_be_changed_and_equals_its_copy() -> None:
         ("differential=75(rule=ab)", "differential.rule 'ab' is unknown; did you mean 'abs'?"),
         ("zigzag=lowest", "zigzag.rule 'lowest' is unknown"),
         ("steps=1 zigzag=random", "zigzag needs at least 2 steps"),
-        ("steps=4 zigzag=random(first=4)", "zigzag first=4 must be below steps=4"),
+        ("steps=4 zigzag=random(stop=4)", "zigzag stop=4 does not fit steps=4"),
+        ("steps=4 zigzag=random(start=3)", "zigzag start=3 does not fit steps=4"),
+        ("zigzag=random(start=3,stop=3)", "zigzag stop=3 must be above start=3"),
+        ("schedule=karras_a", "schedule 'karras_a' needs its power, as karras_a(0.6)"),
+        ("schedule=karras_b(2,begin=0.2,end=0.3)", "begin=0.2 must be above end=0.3"),
+        ("schedule=karras_b(2,begin=1.1)", "schedule.begin must be less than or equal to 1"),
+        ("schedule=cosine(begin=0.5)", "schedule 'cosine' takes no begin and end"),
+        ("differential=75(last=maybe)", "differential.last must be a valid boolean, got 'maybe'"),
+        ("differential=75(last=1)", "differential.last must be a valid boolean, got 1"),
+        ("differential=75(compare=steps)", "compare=steps has no effect without zigzag"),
+        ("momentum=3", "momentum.order must be less than or equal to 2, got 3"),
+        ("momentum=1(rule=paper_literal)", "momentum rule=paper_literal needs order 2"),
+        ("momentum=1(cap=2)", "momentum cap has no effect"),
+        ("momentum=2(rule=paper_literal,space=logits)", "momentum space has no effect"),
+        ("momentum=2(cap=0)", "momentum.cap must be greater than 0, got 0"),
+        ("momentum=1 masking_temperature=3", "masking_temperature has no effect with momentum"),
+        ("argmax_from=-1", "argmax_from must be greater than or equal to 0, got -1"),
+        ("steps=4 argmax_from=4", "argmax_from=4 must be below steps=4"),
+        ("argmax_from=2 temperature=0", "argmax_from has no effect at temperature 0"),
+        ("guidance_interval=2..4", "guidance_interval=2..4 has no effect without guidance"),
+        ("guidance_scale=2 guidance_interval=4..4", "guidance_interval=4..4 is empty"),
+        ("guidance_scale=2 guidance_interval=4", "guidance_interval must be a valid tuple, got 4"),
+        ("guidance_scale=2 steps=3 guidance_interval=2..4", "must end at steps=3 or before"),
+        ("jacobi=1", "jacobi.window must be greater than or equal to 2, got 1"),
+        ("jacobi=8 steps=4", "jacobi cannot combine with steps"),
+        ("jacobi=8 differential=75", "differential cannot combine with jacobi"),
+        ("row_evaluations=0", "row_evaluations must be a whole number from 1, got 0"),
+        ("row_evaluations=1.5", "row_evaluations must be a whole number from 1, got 1.5"),
+        ("row_evaluations=8 steps=4", "row_evaluations takes the place of steps"),
+        ("row_evaluations=1 guidance_scale=2", "row_evaluations=1 is too small: 1 step cost 2"),
+        ("row_evaluations=2 zigzag=random", "row_evaluations=2 is too small: 2 steps cost 3"),
+        ("row_evaluation=8", "key 'row_evaluation' is unknown; did you mean 'row_evaluations'?"),
         (
             "steps=4 differential=75 zigzag=recover",
             "differential cannot combine with zigzag rule=recover",
@@ -233,7 +294,11 @@ def test_wrong_texts_are_refused_in_one_sentence(text: str, message: str) -> Non
         ({"noise": ""}, "must have the form name(arguments), got ''"),
         ({"schedule": None}, "schedule must be a valid dictionary"),
         ({"zigzag": {"rule": ["a"]}}, "zigzag.rule"),
-        ({"zigzag": {"rule": "random", "first": 0}}, "zigzag.first must be greater than or"),
+        ({"zigzag": {"rule": "random", "stop": 0}}, "zigzag.stop must be greater than or"),
+        ({"momentum": {"order": True}}, "momentum.order must be a valid integer, got True"),
+        ({"differential": {"percent": 9, "last": "true"}}, "last must be a valid boolean"),
+        ({"guidance_interval": [1, 2, 3], "guidance_scale": 2}, "guidance_interval"),
+        ({"row_evaluations": True}, "row_evaluations must be a whole number from 1, got True"),
         ({"masking_temperature": [1, 2, 3]}, "masking_temperature"),
         ({"masking_temperature": {"a": 1}}, "masking_temperature"),
         ({"negative_prompt": 3}, "negative_prompt must be a valid string, got 3"),
@@ -280,17 +345,26 @@ def test_any_yaml_is_read_or_refused(choices: dict[str, object]) -> None:
         "zigzag=random",
         'guidance_scale=2 negative_prompt="x"',
         "differential=75(pool=masked)",
+        "differential=75(last=true)",
+        "differential=75(compare=steps) zigzag=random",
+        "momentum=1",
     ],
 )
 def test_autoregressive_models_refuse_what_only_masked_ones_can(text: str) -> None:
-    with pytest.raises(InputError, match="does not apply to autoregressive models: the"):
+    with pytest.raises(InputError, match="does not apply to autoregressive models: "):
         Recipe.from_text(text).check_family("autoregressive")
 
 
 def test_families_take_the_choices_that_mean_something_to_them() -> None:
-    shared = "guidance_scale=2 temperature=0.9 noise=abs_cos differential=75 top_k=9 top_p=0.5"
+    shared = (
+        "guidance_scale=2 guidance_interval=1..9 temperature=0.9 argmax_from=3 noise=sin "
+        "differential=75 top_k=9 top_p=0.5"
+    )
     Recipe.from_text(shared).check_family("autoregressive")
+    Recipe.from_text("jacobi=8 noise=sin").check_family("autoregressive")
     Recipe.from_text(f"{LINE} top_k=9 top_p=0.5").check_family("masked")
+    with pytest.raises(InputError, match="jacobi=8 does not apply to masked models"):
+        Recipe.from_text("jacobi=8").model_copy(update={"steps": 8}).check_family("masked")
     with pytest.raises(InputError, match="steps is missing: masked models need it"):
         Recipe.from_text(shared).check_family("masked")
     with pytest.raises(InputError, match="did you mean 'masked'"):
@@ -310,9 +384,8 @@ def test_unconditional_prediction_is_asked_for_when_it_counts() -> None:
 
 def test_choices_are_told_with_examples_that_can_be_made() -> None:
     for choice in CHOICES:
-        guided = "" if choice.field == "guidance_scale" else "guidance_scale=2 "
-        recipe = Recipe.from_text(guided + choice.example)
-        assert choice.line and choice.source
+        recipe = choice.recipe
+        assert choice.line and choice.source and choice.families
         for family in ("masked", "autoregressive"):
             steps = {"steps": 16} if family == "masked" and recipe.steps is None else {}
             if family in choice.families:
@@ -322,11 +395,51 @@ def test_choices_are_told_with_examples_that_can_be_made() -> None:
                     recipe.check_family(family)
 
 
-def test_costs_are_linear_in_the_steps() -> None:
+def test_costs_are_told_as_people_write_them() -> None:
     assert Cost(3, -3)(64) == 189
-    assert [str(c) for c in (Cost(3, -3), Cost(1), Cost(0), Cost(2, 1))] == [
-        "3N−3",
-        "N",
-        "0",
-        "2N+1",
-    ]
+    told = [str(c) for c in (Cost(3, -3), Cost(1), Cost(0), Cost(-1, 12), Cost(0, 18))]
+    assert told == ["+3N−3", "+N", "0", "−N+12", "+18"]
+
+
+def test_karras_forms_from_one_to_zero_are_the_plain_powers() -> None:
+    a, b = Recipe.from_text("schedule=karras_a(0.6)"), Recipe.from_text("schedule=karras_b(2,1,0)")
+    assert (str(a), str(b)) == ("schedule=pow_one_minus_t(0.6)", "schedule=one_minus_t_pow(2)")
+    text = "schedule=karras_b(0.6,begin=0.98)"
+    assert str(Recipe.from_text(text)) == text
+    assert Recipe.from_dict({"schedule": {"name": "karras_b", "p": 0.6, "begin": 0.98}}) == (
+        Recipe.from_text(text)
+    )
+
+
+def test_booleans_are_written_as_in_yaml() -> None:
+    text = "differential=75(last=true)"
+    assert str(Recipe.from_text(text)) == text
+    assert Recipe.from_text(text).differential.last is True
+    assert str(Recipe.from_text("differential=75(last=false)")) == "differential=75"
+
+
+def test_guidance_holds_in_its_interval() -> None:
+    recipe = Recipe.from_text("guidance_scale=3 guidance_interval=1..3")
+    assert [recipe.guidance_at(step) for step in range(5)] == [1, 3, 3, 1, 1]
+    assert Recipe.from_dict({"guidance_scale": 3, "guidance_interval": [1, 3]}) == recipe
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("row_evaluations=128", 128),
+        ("row_evaluations=128 guidance_scale=2", 64),
+        ("row_evaluations=129 guidance_scale=2 zigzag=recover", 64),
+        ("row_evaluations=128 guidance_scale=2 zigzag=masked", 26),  # 5N - 3
+        ("row_evaluations=127 guidance_scale=2 zigzag=masked", 26),
+        ("row_evaluations=126 guidance_scale=2 zigzag=masked", 25),
+        ("row_evaluations=128 guidance_scale=2 zigzag=random(stop=4)", 60),  # 2N + 8
+        ("row_evaluations=128 guidance_scale=2 guidance_interval=0..8", 120),  # N + 8
+        ("row_evaluations=99999", 4096),
+    ],
+)
+def test_row_evaluations_become_as_many_steps_as_they_pay_for(text: str, steps: int) -> None:
+    recipe = Recipe.from_text(text)
+    assert recipe.steps == steps
+    assert "row_evaluations" not in str(recipe)
+    assert Recipe.from_text(str(recipe)) == recipe
