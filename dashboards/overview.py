@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from typing import Any
 
@@ -11,8 +12,9 @@ from PIL import Image
 from bakeoff.dashboards.charts import interval_chart, win_heat_map
 from bakeoff.dashboards.colors import model_colors
 from bakeoff.evaluators.metric import MetricInfo
+from bakeoff.platform.equal_terms import Group, Terms, group_entries
 from bakeoff.platform.leaderboard import Leaderboard, Match, leaderboard, matches
-from bakeoff.platform.leaderboard_table import notes_of, number, percent
+from bakeoff.platform.leaderboard_table import group_notes, notes_of, number, percent
 from bakeoff.platform.pictures import readable_picture
 from bakeoff.platform.views import Row, Views
 
@@ -20,6 +22,11 @@ PROMPTS_PER_PAGE = 4
 ENTRIES_AT_FIRST = 6
 LONGEST_PROMPT = 400  # characters shown; a store may hold prompts of any length
 MAX_EDGE = 512  # pixels a side sent to the browser
+TERMS: dict[str, Terms | None] = {
+    "any cost": None,
+    "equal steps": "steps",
+    "equal compute": "compute",
+}
 
 
 def overview(views: Views, key: str, studies: Sequence[str]) -> None:
@@ -33,7 +40,7 @@ def overview(views: Views, key: str, studies: Sequence[str]) -> None:
     if not any(standing.samples for standing in board.standings):
         st.info("This study has no pictures yet. They appear here while `bakeoff run` makes them.")
         return
-    _leaderboard(board)
+    _leaderboard(views, key, board)
     metrics = [info for info in board.metrics if info.kind == "image"]
     if metrics:
         _win_rates(views, key, board, metrics)
@@ -45,15 +52,26 @@ def _board(_views: Views, key: str, study: str) -> Leaderboard:
     return leaderboard(_views, study)
 
 
+@st.cache_resource(max_entries=16, show_spinner="Comparing entries …")
+def _groups(_views: Views, key: str, study: str, terms: Terms) -> list[Group]:
+    return group_entries(_views, _board(_views, key, study), terms)
+
+
 @st.cache_resource(max_entries=32, show_spinner="Comparing entries …")
 def _matches(_views: Views, key: str, study: str, metric: str) -> list[Match]:
     return matches(_views, study, metric)
 
 
-def _leaderboard(board: Leaderboard) -> None:
+def _leaderboard(views: Views, key: str, board: Leaderboard) -> None:
     st.header("Leaderboard", anchor="leaderboard")
-    table = _table(board)
-    st.dataframe(table, hide_index=True, width="stretch", height="content", placeholder="–")
+    terms = TERMS[st.selectbox("Compare at", list(TERMS), key="at", bind="query-params")]
+    if terms:
+        groups = _groups(views, key, board.study, terms)
+        _tables_of_groups(board, groups)
+        notes = list(group_notes(board, groups, terms))
+    else:
+        _show(_table(board))
+        notes = list(notes_of(board))
     names = [info.name for info in board.metrics]
     names = [name for name in names if any(name in s.scores for s in board.standings)]
     if names:
@@ -62,8 +80,25 @@ def _leaderboard(board: Leaderboard) -> None:
         colors = model_colors(standing.model for standing in board.standings)
         st.altair_chart(interval_chart(board.standings, info, colors), width="stretch")
     with st.expander("How to read these numbers"):
-        for note in notes_of(board):
+        for note in notes:
             st.html(f"<p>{escape(note)}</p>")
+
+
+def _tables_of_groups(board: Leaderboard, groups: Sequence[Group]) -> None:
+    """Draw a table for each group, and one for the entries that are alone in theirs."""
+    for group in groups:
+        if group.baseline:
+            st.html(f"<h4>{escape(group.terms)}: wins against {escape(group.baseline)}</h4>")
+            _show(_table(replace(board, baseline=group.baseline, standings=group.standings)))
+    lone = [(group.terms, group.standings[0]) for group in groups if not group.baseline]
+    if lone:
+        st.html("<h4>Alone in their group: nothing to compare with</h4>")
+        rows = _table(replace(board, baseline=None, standings=tuple(one for _, one in lone)))
+        _show([{"group": own} | row for (own, _), row in zip(lone, rows, strict=True)])
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    st.dataframe(rows, hide_index=True, width="stretch", height="content", placeholder="–")
 
 
 def _table(board: Leaderboard) -> list[dict[str, Any]]:

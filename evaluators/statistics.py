@@ -93,9 +93,19 @@ def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval | 
     array = np.asarray(values, dtype=np.float64)
     if len(array) < 2:
         return None
-    quantile = stats.t.ppf((1 + confidence) / 2, len(array) - 1)
-    half = quantile * array.std(ddof=1) / np.sqrt(len(array))
-    return Interval(float(array.mean() - half), float(array.mean() + half))
+    return interval_of_mean(float(array.mean()), float(array.std(ddof=1)), len(array), confidence)
+
+
+def interval_of_mean(
+    mean: float, deviation: float, count: int, confidence: float = CONFIDENCE
+) -> Interval:
+    """Return Student's interval of a mean from the sample's deviation and its count, at least two.
+
+    For means that a query has already taken.
+    """
+    quantile = stats.t.ppf((1 + confidence) / 2, count - 1)
+    half = quantile * deviation / np.sqrt(count)
+    return Interval(float(mean - half), float(mean + half))
 
 
 def mean_estimate(

@@ -124,8 +124,12 @@ BENCHMARKS = {
     "shapes": Benchmark(
         name="shapes",
         sentence="Shape scenes of the embedded world in GenEval's six tasks; the held-out split "
-        "asks for combinations that no model was trained on.",
-        splits={"held_out": _shapes("held_out"), "train": _shapes("train")},
+        "asks for combinations that no model was trained on, `all` joins it with the train split.",
+        splits={
+            "held_out": _shapes("held_out"),
+            "train": _shapes("train"),
+            "all": lambda: [*_shapes("held_out")(), *_shapes("train")()],
+        },
         has_expectations=True,
         pictures=_shapes_pictures,
     ),

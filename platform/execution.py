@@ -67,7 +67,8 @@ def cluster(workers: int | None) -> Iterator[Machine]:
     try:
         resources = ray.cluster_resources()
         gpus = int(resources.get("GPU", 0))
-        yield Machine(workers or gpus or int(resources["CPU"]), "cuda" if gpus else "cpu")
+        cores = int(resources.get("CPU", 0))  # a head may be there to schedule alone
+        yield Machine(workers or gpus or cores or 1, "cuda" if gpus else "cpu")
     finally:
         if own:
             ray.shutdown()
@@ -131,11 +132,11 @@ def execute(
     def share(of_one: float) -> dict[str, Any]:
         return {unit: of_one}
 
-    if to_make := sum(shard.part is None for shard in shards):
+    if sampling := sum(shard.needs_model for shard in shards):
         data = data.map(
             SamplerStage,  # type: ignore[arg-type] # Ray's types know functions only
             fn_constructor_args=(workplace,),
-            compute=ray.data.ActorPoolStrategy(size=min(workers, to_make)),
+            compute=ray.data.ActorPoolStrategy(size=min(workers, sampling)),
             **share(SAMPLER_SHARE),
         )
     scorers = -(-workers // SAMPLERS_PER_SCORER)

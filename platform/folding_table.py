@@ -45,6 +45,7 @@ class FoldingTable:
     title: str
     lines: Sequence[Line]
     columns: Sequence[Column]
+    named: str = "entry"  # what the lines are
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
         """Yield as many tables as the width asks for."""
@@ -75,7 +76,7 @@ class FoldingTable:
             title=Text(title), title_justify="left", box=SIMPLE_HEAD, show_edge=False,
             padding=(0, gap - 1, 0, 0), pad_edge=False,  # the box puts a blank between columns
         )  # fmt: skip
-        table.add_column("entry", width=names, overflow="fold")
+        table.add_column(self.named, width=names, overflow="fold")
         for column in columns:
             heading = "\n".join(wrap(column.heading, column.width, break_long_words=False))
             table.add_column(Text(heading), justify="right", overflow="fold")

@@ -29,7 +29,9 @@ class Standing:
     tasks: Mapping[str, Estimate]  # the deciding metric, by task
     wins: WinRate | None  # against the baseline; None for the baseline itself
     seconds_per_image: float | None
-    is_warm: bool  # False: only first batches were measured, which are slower
+    is_typical: bool  # False: only first or traced batches were measured, which are slower
+    batch_size: int | None  # with the device, those of the batches that were measured
+    device: str | None
     row_evaluations: float | None  # per image
     peak_memory_bytes: int | None
 
@@ -222,7 +224,9 @@ def _standing(
         tasks=tasks.get(entry, {}),
         wins=wins.get(entry),
         seconds_per_image=row["seconds_per_image"],
-        is_warm=row["warm_batches"] > 0,
+        is_typical=row["typical_batches"] > 0,
+        batch_size=row["batch_size"],
+        device=row["device"],
         row_evaluations=row["row_evaluations"],
         peak_memory_bytes=row["peak_memory_bytes"],
     )

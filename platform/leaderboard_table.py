@@ -1,13 +1,16 @@
 """A leaderboard as text tables, with notes that say how its numbers are made."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from rich.console import Group, RenderableType
+from rich.console import Group as Stack
+from rich.console import RenderableType
 from rich.text import Text
 
 from bakeoff.evaluators.metric import MetricInfo
 from bakeoff.evaluators.statistics import Estimate
+from bakeoff.platform.equal_terms import TOLERANCE, Group, Terms
 from bakeoff.platform.folding_table import Column, FoldingTable, Line
 from bakeoff.platform.leaderboard import Leaderboard, Standing
 
@@ -25,8 +28,42 @@ def render(board: Leaderboard, *, by_task: bool = False) -> RenderableType:
     ]
     if by_task and board.decided_by:
         parts += ["", _tasks(board, lines)]
-    notes = Text("\n".join(f"• {note}" for note in notes_of(board)), style="dim")
-    return Group(*parts, "", notes)
+    return Stack(*parts, "", _dim(notes_of(board)))
+
+
+def render_groups(board: Leaderboard, groups: Sequence[Group], terms: Terms) -> RenderableType:
+    """Return a table for each group, one for entries alone in theirs, and the notes."""
+    parts: list[RenderableType] = []
+    for group in groups:
+        if group.baseline:
+            shown = replace(board, baseline=group.baseline, standings=group.standings)
+            title = f"Study {board.study}, {group.terms}: wins against {group.baseline}"
+            lines = [Line(one.entry, _role(one)) for one in group.standings]
+            parts += [FoldingTable(title, lines, list(_columns(shown))), ""]
+    lone = [(group.standings[0], group.terms) for group in groups if not group.baseline]
+    if lone:
+        shown = replace(board, baseline=None, standings=tuple(one for one, _ in lone))
+        title = f"Study {board.study}, alone at their {terms}: nothing to compare with"
+        lines = [Line(one.entry, f" {own}") for one, own in lone]
+        parts += [FoldingTable(title, lines, list(_columns(shown))), ""]
+    return Stack(*parts, _dim(group_notes(board, groups, terms)))
+
+
+def group_notes(board: Leaderboard, groups: Sequence[Group], terms: Terms) -> Iterator[str]:
+    """Yield what a reader must know of groups, and of the numbers in them."""
+    alike = (
+        "of equal steps; an autoregressive model takes one a token"
+        if terms == "steps"
+        else f"whose row-evaluations lie within {TOLERANCE[terms]:.0%} of the study's baseline, or "
+        "of the cheapest entry that is in no group yet"
+    )
+    order = f"best mean of {board.decided_by} first" if board.decided_by else "in the study's order"
+    yield (
+        f"Groups: entries {alike}. Each is ranked by itself, {order}, and compared with the "
+        "study's baseline, or where that is not in it with the entry that differs least from it."
+    )
+    judged = replace(board, standings=tuple(one for group in groups for one in group.standings))
+    yield from notes_of(judged, opponent="its group's baseline")
 
 
 def number(info: MetricInfo, estimate: Estimate | None) -> Shown:
@@ -58,8 +95,11 @@ def _spelled(estimate: Estimate, decimals: int, scale: float = 1) -> Shown:
     return spell(estimate.value), "..".join(map(spell, interval)) if interval else ""
 
 
-def notes_of(board: Leaderboard) -> Iterator[str]:
-    """Yield what a reader must know to read the table: units, intervals, costs, the control."""
+def notes_of(board: Leaderboard, opponent: str | None = None) -> Iterator[str]:
+    """Yield what a reader must know to read the table: units, intervals, costs, the control.
+
+    `opponent` says whom the entries were compared with, if not with the study's baseline.
+    """
     for info in board.metrics:
         unit = "%" if info.range == SHARE else info.unit
         better = "higher" if info.higher_is_better else "lower"
@@ -73,12 +113,12 @@ def notes_of(board: Leaderboard) -> Iterator[str]:
     if board.baseline and board.decided_by:
         yield (
             "wins %: share of pairs of same prompt and seed position in which the entry beats "
-            f"{board.baseline} on {board.decided_by}, a tie counting half; interval by "
+            f"{opponent or board.baseline} on {board.decided_by}, a tie counting half; interval by "
             f"Bonett and Price's adjustment. {_missing(board)}"
         )
     yield (
-        "s/img: median over batches of text, network and decoding time, per image"
-        + (" (* first batches only, which are slower)" if _cold(board) else "")
+        f"s/img: median over batches{_batches(board)} of text, network and decoding time, per image"
+        + (" (* first or traced batches only, which are slower)" if _untypical(board) else "")
         + ". row evals: network passes per image, each batch row counted. MB: highest peak memory "
         "of a batch, in 10⁶ bytes."
     )
@@ -95,8 +135,21 @@ def _missing(board: Leaderboard) -> str:
     return f"Pairs left out because one side has no score: {shown}."
 
 
-def _cold(board: Leaderboard) -> bool:
-    return any(s.seconds_per_image is not None and not s.is_warm for s in board.standings)
+def _batches(board: Leaderboard) -> str:
+    """Return what the measured batches were: alike for all entries, or by entry."""
+    kinds: dict[str, list[str]] = {}
+    for standing in board.standings:
+        if standing.batch_size is not None:
+            kind = f"{standing.batch_size} on {standing.device}"
+            kinds.setdefault(kind, []).append(standing.entry)
+    if len(kinds) <= 1:
+        return "".join(f" of {kind}" for kind in kinds)
+    told = "; ".join(f"{kind} for {', '.join(entries)}" for kind, entries in kinds.items())
+    return f" of an entry's newest run ({told})"
+
+
+def _untypical(board: Leaderboard) -> bool:
+    return any(s.seconds_per_image is not None and not s.is_typical for s in board.standings)
 
 
 def _seeds_differ(board: Leaderboard) -> bool:
@@ -129,9 +182,17 @@ def _lines(board: Leaderboard) -> Iterator[Line]:
         if slash and model != above:
             yield Line(model, is_head=True)
             above = model
-        role = "baseline" if standing.is_baseline else "A/A control"
-        shown = role if standing.is_baseline or standing.is_control else ""
-        yield Line(f" {recipe}" if slash else standing.entry, f" {shown}" if shown else "")
+        yield Line(f" {recipe}" if slash else standing.entry, _role(standing))
+
+
+def _role(standing: Standing) -> str:
+    if standing.is_baseline:
+        return " baseline"
+    return " A/A control" if standing.is_control else ""
+
+
+def _dim(notes: Iterator[str]) -> Text:
+    return Text("\n".join(f"• {note}" for note in notes), style="dim")
 
 
 def _columns(board: Leaderboard) -> Iterator[Column]:
@@ -160,7 +221,7 @@ def _wins(standing: Standing) -> Shown:
 def _seconds(standing: Standing) -> str:
     seconds = standing.seconds_per_image
     shown = _figure(seconds, 3 if (seconds or 0) < 0.1 else 2)
-    return shown if standing.is_warm or seconds is None else shown + "*"
+    return shown if standing.is_typical or seconds is None else shown + "*"
 
 
 def _figure(value: float | None, decimals: int, unit: float = 1) -> str:

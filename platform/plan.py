@@ -1,7 +1,8 @@
 """The plan: what a study wants less what its store holds, cut into shards.
 
-Resuming, extending by a recipe and scoring with a new metric are the same set difference. How the
-work is cut never shows in a sample: identity and noise follow from model, recipe, prompt and seed.
+Resuming, extending by a recipe, scoring with a new metric and tracing what was made untraced are
+the same set difference. How the work is cut never shows in a sample: identity and noise follow from
+model, recipe, prompt and seed.
 """
 
 import json
@@ -24,10 +25,11 @@ class MetricKey(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What a store holds: the part of each sample, and the scores by sample and metric."""
+    """What a store holds: the part of each sample, its scores, and which were traced."""
 
     samples: Mapping[str, Path]
     scores: Set[tuple[str, str, str]]  # (sample_id, metric, metric_version)
+    traced: Set[str] = frozenset()  # sample_id
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class Item:
 class Shard:
     """A batch of samples of one model and recipe, the unit of work and of what a crash can lose.
 
-    `part` is where the samples already lie, as a file name; without one they are to be made.
+    `part` is where the samples already lie, as a file name; without one they are to be made. With
+    `traces` their steps are stored too, and samples that lie there are made once more for that.
     """
 
     model: str
@@ -67,12 +70,18 @@ class Shard:
     items: tuple[Item, ...]
     metrics: tuple[MetricKey, ...]
     part: str | None = None
+    traces: bool = False
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether the samples are to be made, or made once more for their traces."""
+        return self.part is None or self.traces
 
     @cached_property
     def shard_id(self) -> str:
         """A hash of the work, so that the same work writes the same part names."""
         ids = [item.sample_id for item in self.items]
-        return _digest(ids, self.metrics, self.part).hex()[:24]
+        return _digest(ids, self.metrics, self.part, self.traces).hex()[:24]
 
     def to_json(self) -> str:
         """Return the text that travels to a worker."""
@@ -121,20 +130,23 @@ def plan(
 ) -> Iterator[Shard]:
     """Yield the shards of what is wanted and not stored, model by model.
 
-    `weights_hashes` has one hash per model name. Samples that lack the same metrics go together;
-    stored ones stay with their part, which is then read once.
+    `weights_hashes` has one hash per model name. Samples that lack the same metrics and traces go
+    together; stored ones stay with their part, which is then read once.
     """
     for entry in study.entries:
         weights_hash = weights_hashes[entry.model.name]
-        groups: dict[tuple[str | None, tuple[MetricKey, ...]], list[Item]] = {}
+        groups: dict[tuple[str | None, tuple[MetricKey, ...], bool], list[Item]] = {}
         for item in wanted_items(study, entry, weights_hash):
             part = stored.samples.get(item.sample_id)
             missing = tuple(
                 metric for metric in metrics if (item.sample_id, *metric) not in stored.scores
             )
-            if part is None or missing:
-                groups.setdefault((part.name if part else None, missing), []).append(item)
-        for (name, missing), items in groups.items():
+            # what a killed run traced and did not store is made again as a whole
+            trace = study.traces and (part is None or item.sample_id not in stored.traced)
+            if part is None or missing or trace:
+                key = (part.name if part else None, missing, trace)
+                groups.setdefault(key, []).append(item)
+        for (name, missing, trace), items in groups.items():
             for start in range(0, len(items), batch_size):
                 yield Shard(
                     model=entry.model.name,
@@ -146,6 +158,7 @@ def plan(
                     items=tuple(items[start : start + batch_size]),
                     metrics=missing,
                     part=name,
+                    traces=trace,
                 )
 
 

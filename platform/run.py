@@ -51,7 +51,8 @@ def prepare(study: Study, store: Store, batch_size: int) -> Work:
     hashes = {name: weights_hash(location) for name, location in locations.items()}
     described = [build_metric(name).info for name in study.metrics]
     metrics = tuple(MetricKey(info.name, info.version) for info in described)
-    stored = Stored(store.sample_parts(), store.score_keys())
+    traced = store.traced_samples() if study.traces else set()
+    stored = Stored(store.sample_parts(), store.score_keys(), traced)
     shards = plan(study, hashes, metrics, stored, batch_size)
     present = store.reference_keys()
     references = tuple(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -13,10 +13,12 @@ from bakeoff.platform.pictures import encode_png, pixel_hash
 from bakeoff.platform.plan import Item, Shard
 from bakeoff.platform.profiling import MemoryGauge, release_memory
 from bakeoff.platform.store import Store
+from bakeoff.platform.traces import trace_rows
 from bakeoff.samplers.catalog import import_samplers, load_sampler
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.sampler import Generation, Sampler
+from bakeoff.samplers.trace import StepRecord
 
 DTYPE = "float32"  # samplers load every model so
 
@@ -28,6 +30,13 @@ class Workplace:
     store: Store
     run_id: str
     device: str
+
+
+class Made(NamedTuple):
+    """A batch as it came from the sampler, and its steps where they were asked for."""
+
+    generation: Generation
+    records: Sequence[StepRecord]
 
 
 class SamplerStage:
@@ -55,33 +64,58 @@ class SamplerStage:
         if row["kind"] != "shard":
             return row
         shard = Shard.from_json(row["work"])
-        if shard.part is not None:
+        if not shard.needs_model:
             return row
-        return row | self._make(shard)
-
-    def _make(self, shard: Shard) -> dict[str, Any]:
         try:
             sampler = self._sampler(shard)
         except Exception as error:
             failures = [Failure(item, error, 1) for item in shard.items]
             rows = failure_rows(shard, "load", failures, self.at.run_id)
             self.at.store.write("failures", f"{shard.shard_id}-sampler", rows)
-            return {"part": "", "made": 0, "failed": len(failures)}
+            return row | {"failed": len(failures)}
+        return row | self._make(shard, sampler)
+
+    def _make(self, shard: Shard, sampler: Sampler) -> dict[str, Any]:
+        work = _generate if shard.part is None else self._generate_again
         self.gauge.reset()
-        outcome = isolate(shard.items, lambda items: _generate(sampler, shard, items))
+        outcome = isolate(shard.items, lambda items: work(sampler, shard, items))
         peak_bytes = self.gauge.peak_bytes()
         start = perf_counter()
         rows = [row for items, made in outcome.done for row in self._rows(shard, items, made)]
+        traces = [row for items, made in outcome.done for row in self._traces(shard, items, made)]
         encoded = perf_counter()
+        # before the samples: those say that the shard is done
+        self.at.store.write("traces", shard.shard_id, traces)
         part = self.at.store.write("samples", shard.shard_id, rows)
         written = perf_counter()
-        failed = failure_rows(shard, "generate", outcome.failed, self.at.run_id)
+        stage = "generate" if shard.part is None else "trace"
+        failed = failure_rows(shard, stage, outcome.failed, self.at.run_id)
         self.at.store.write("failures", f"{shard.shard_id}-sampler", failed)
         seconds = {"encode": encoded - start, "write": written - encoded}
         profile = self._profile(shard, outcome, seconds, peak_bytes)
         self.at.store.write("profiles", f"{shard.shard_id}-sampler", profile)
         self.warm = True
-        return {"part": part.name if part else "", "made": len(rows), "failed": len(failed)}
+        name = part.name if part else shard.part
+        return {"part": name or "", "made": len(rows), "failed": len(failed)}
+
+    def _generate_again(self, sampler: Sampler, shard: Shard, items: Sequence[Item]) -> Made:
+        """Make stored samples once more for their traces.
+
+        Raises:
+            ValueError: a picture has other tokens now, so that its trace would be another's.
+        """
+        file = self.at.store.path / "samples" / str(shard.part)
+        ids = [item.sample_id for item in items]
+        table = self.at.store.read_part(file, ["sample_id", "tokens"], ids)
+        stored = {row["sample_id"]: row["tokens"] for row in table.to_pylist()}
+        made = _generate(sampler, shard, items)
+        for item, tokens in zip(items, made.generation.tokens, strict=True):
+            if tokens.reshape(-1).tolist() != stored[item.sample_id]:
+                raise ValueError(
+                    "made again, the picture has other tokens than the stored one, so the trace "
+                    "would not be its own: another device or version made it"
+                )
+        return made
 
     def _sampler(self, shard: Shard) -> Sampler:
         if self.sampler is None or self.location != shard.location:
@@ -97,15 +131,17 @@ class SamplerStage:
             )
         return self.sampler
 
-    def _rows(self, shard: Shard, items: Sequence[Item], made: Generation) -> list[dict[str, Any]]:
+    def _rows(self, shard: Shard, items: Sequence[Item], made: Made) -> list[dict[str, Any]]:
+        """Return rows of `samples`; those that are stored stay as they are."""
+        if shard.part is not None:
+            return []
+        one = made.generation
         shared = {
             "model": shard.model,
             "weights_hash": shard.weights_hash,
             "recipe": shard.recipe,
             "recipe_id": shard.recipe_id,
             "benchmark": shard.benchmark,
-            "row_evaluations": made.row_evaluations,
-            "network_calls": made.network_calls,
             # GPU kernels may round differently in batches of another shape
             "exactness": "exact" if self.at.device == "cpu" else "stream",
             "device": device_name(self.at.device),
@@ -127,14 +163,24 @@ class SamplerStage:
                 "image": {"bytes": encode_png(pixels), "path": f"{item.sample_id}.png"},
                 "tokens": tokens.reshape(-1),
                 "pixel_hash": pixel_hash(pixels),
+                "row_evaluations": int(row_evaluations),
+                "network_calls": int(network_calls),
             }
-            for item, pixels, tokens in zip(items, made.images, made.tokens, strict=True)
+            for item, pixels, tokens, row_evaluations, network_calls in zip(
+                items, one.images, one.tokens, one.row_evaluations, one.network_calls, strict=True
+            )
         ]
+
+    def _traces(self, shard: Shard, items: Sequence[Item], made: Made) -> list[dict[str, Any]]:
+        """Return rows of `traces`; none where no trace was asked for."""
+        shared = {"shard_id": shard.shard_id, "run_id": self.at.run_id}
+        ids = [item.sample_id for item in items]
+        return [row | shared for row in trace_rows(made.records, ids)]
 
     def _profile(
         self,
         shard: Shard,
-        outcome: Outcome[Generation],
+        outcome: Outcome[Made],
         seconds: dict[str, float],
         peak_bytes: int,
     ) -> list[dict[str, Any]]:
@@ -142,10 +188,11 @@ class SamplerStage:
         images = sum(len(items) for items, _ in outcome.done)
         if not images:
             return []
+        evaluations = 0
         for _, made in outcome.done:
-            for stage, spent in made.seconds.items():
+            evaluations += int(made.generation.row_evaluations.sum())
+            for stage, spent in made.generation.seconds.items():
                 seconds[stage] = seconds.get(stage, 0.0) + spent
-        evaluations = sum(made.row_evaluations * len(items) for items, made in outcome.done)
         return [
             {
                 "shard_id": shard.shard_id,
@@ -162,15 +209,19 @@ class SamplerStage:
                 "dtype": DTYPE,
                 "batch_size": max(len(items) for items, _ in outcome.done),
                 "warm": self.warm,
+                "traced": shard.traces,
                 "run_id": self.at.run_id,
             }
             for stage, spent in seconds.items()
         ]
 
 
-def _generate(sampler: Sampler, shard: Shard, items: Sequence[Item]) -> Generation:
+def _generate(sampler: Sampler, shard: Shard, items: Sequence[Item]) -> Made:
     prompts, seeds = [item.prompt for item in items], [item.noise_seed for item in items]
-    return sampler.generate(prompts, seeds, Recipe.from_text(shard.recipe))
+    records: list[StepRecord] = []
+    callback = records.append if shard.traces else None
+    generation = sampler.generate(prompts, seeds, Recipe.from_text(shard.recipe), callback)
+    return Made(generation, records)
 
 
 def device_name(device: str) -> str:

@@ -6,7 +6,7 @@ and whoever opens a store with their own tools. A change of any schema raises `F
 
 import pyarrow as pa
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 # Hugging Face's Image convention: `datasets` shows these as pictures.
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -54,6 +54,23 @@ SCORES = pa.schema(
     ]
 )
 
+# How samples came about, on request: one row for each change of a sample's tokens.
+TRACES = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("place", pa.int32()),  # from 0, in order: Z-sampling takes a step's forward phase twice
+        ("step", pa.int32()),  # of an autoregressive model: the position
+        ("phase", pa.string()),  # forward or backtrack
+        ("mask_ratio", pa.float64()),  # share of tokens that are unknown after it
+        ("entropy", pa.float64()),  # nats, mean over the drawn tokens; null where nothing is drawn
+        ("divergence", pa.float64()),  # nats, mean KL from the step before; null where undefined
+        ("redrawn", pa.float64()),  # share of the drawn tokens that differential sampling redrew
+        ("tokens", pa.list_(pa.int32())),  # row by row; unknown: the model's mask id, or -1
+        ("shard_id", pa.string()),
+        ("run_id", pa.string()),
+    ]
+)
+
 # What the benchmark's own pictures look like to a set metric: the set that models are compared to.
 REFERENCES = pa.schema(
     [
@@ -81,6 +98,7 @@ PROFILES = pa.schema(
         ("dtype", pa.string()),
         ("batch_size", pa.int64()),
         ("warm", pa.bool_()),  # false for a worker's first batch with a model
+        ("traced", pa.bool_()),  # whether steps were looked at meanwhile, which takes time
         ("run_id", pa.string()),
     ]
 )
@@ -93,7 +111,7 @@ FAILURES = pa.schema(
         ("prompt", pa.string()),
         ("seed", pa.int64()),
         ("shard_id", pa.string()),
-        ("stage", pa.string()),  # load, generate, or the metric's name
+        ("stage", pa.string()),  # load, generate, trace, or the metric's name
         ("error_type", pa.string()),
         ("message", pa.string()),
         ("attempt", pa.int64()),
@@ -134,6 +152,7 @@ RUNS = pa.schema(
 TABLES: dict[str, pa.Schema] = {
     "samples": SAMPLES,
     "scores": SCORES,
+    "traces": TRACES,
     "references": REFERENCES,
     "profiles": PROFILES,
     "failures": FAILURES,

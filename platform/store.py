@@ -153,6 +153,10 @@ class Store:
         table = self.read("scores", columns)
         return set(zip(*(table[name].to_pylist() for name in columns), strict=True))
 
+    def traced_samples(self) -> set[str]:
+        """Return the sample_id of every sample whose steps are stored."""
+        return set(pc.unique(self.read("traces", ["sample_id"])["sample_id"]).to_pylist())
+
     def reference_keys(self) -> set[tuple[str, str, str]]:
         """Return (benchmark, metric, metric_version) of every stored reference set."""
         columns = ["benchmark", "metric", "metric_version"]

@@ -11,7 +11,15 @@ from bakeoff.platform.store import Store
 
 FOLDER = Path(__file__).parent / "sql"
 # Each may build on those before it; every other file in the folder is a query.
-VIEWS = ("newest_runs", "entries", "study_metrics", "entry_samples", "entry_scores", "pairs")
+VIEWS = (
+    "newest_runs",
+    "entries",
+    "study_metrics",
+    "entry_samples",
+    "entry_scores",
+    "pairs",
+    "sample_traces",
+)
 # A store is a stranger's: nothing in it may load code or reach variables of this process.
 CLOSED: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,10 @@ class StoreWriter:
         copies: dict[str, str] | None = None,  # entries with another's recipe and other seeds
         batches: dict[str, list[tuple[float, bool]]] | None = None,  # seconds an image, warm
         prompts: dict[str, str] | None = None,  # texts by prompt_id
+        recipes: dict[str, str] | None = None,  # texts by entry
+        costs: dict[str, int] | None = None,  # row-evaluations by entry
+        traces: dict[str, list[dict[str, Any]]] | None = None,  # rows by entry, for every sample
+        batch_size: int = 10,
         minute: int = 0,
         part: str = "",
     ) -> None:
@@ -44,29 +49,41 @@ class StoreWriter:
         store.create()
         names = list(dict.fromkeys(name for by_entry in scores.values() for name in by_entry))
         entries = [
-            _entry(name, (copies or {}).get(name), name == (baseline or names[0])) for name in names
+            _entry(name, (copies or {}).get(name), name == (baseline or names[0]))
+            | ({"recipe": recipes[name]} if recipes and name in recipes else {})
+            for name in names
         ]
+        run_id = f"run-{study}-{minute}"
         asked = {}
         for entry in entries:
             shard_id = f"{study}-{entry['name'].replace('/', '-')}{part}"
             by_metric = {metric: found.get(entry["name"], {}) for metric, found in scores.items()}
             samples = {s["sample_id"]: s for s in _samples(entry, by_metric, prompts or {})}
-            rows = [{**sample, "shard_id": shard_id} for sample in samples.values()]
+            cost = {"row_evaluations": (costs or {}).get(entry["name"], 32)}
+            timed = (batches or {}).get(entry["name"], [])
+            shards = [f"{shard_id}-{number}" for number in range(max(1, len(timed)))]
+            rows = [
+                {**sample, **cost, "shard_id": shard}
+                for sample, shard in zip(samples.values(), cycle(shards), strict=False)
+            ]
             asked |= {row["prompt_id"]: row["prompt"] for row in rows}
             store.write("samples", shard_id, rows)
             for metric, by_prompt in by_metric.items():
                 store.write("scores", shard_id, list(_scores(entry, metric, by_prompt)))
-            timed = (batches or {}).get(entry["name"], [])
-            store.write("profiles", shard_id, list(_profiles(entry, shard_id, timed)))
+            profiles = list(_profiles(entry, shards, run_id, timed))
+            store.write("profiles", shard_id, profiles)
+            steps = (traces or {}).get(entry["name"], [])
+            store.write("traces", shard_id, list(_traces(rows, steps)))
         run = {
-            "run_id": f"run-{study}-{minute}",
+            "run_id": run_id,
             "started": datetime(2025, 1, 1, 12, minute, tzinfo=UTC),
             "study_name": study,
             "entries": entries,
             "metrics": [{"name": name, "version": version(name)} for name in scores],
             "prompts": [{"prompt_id": key, "prompt": text} for key, text in asked.items()],
+            "batch_size": batch_size,
         }
-        store.write("runs", run["run_id"], [run])
+        store.write("runs", run_id, [run])
 
     def references(self, metric: str, vectors: list[list[float]]) -> None:
         """Write the feature vectors of a metric's real pictures."""
@@ -111,7 +128,7 @@ def _samples(
                     "prompt": prompts.get(prompt_id, f"a photo of {prompt_id}"),
                     "seed": entry["seeds"][place],
                     "image": {"bytes": png(f"{entry['name']} {prompt_id}"), "path": None},
-                    "row_evaluations": 32,
+                    "tokens": [0] * 64,
                     "run_id": "run",
                 }
 
@@ -132,22 +149,32 @@ def _scores(
 
 
 def _profiles(
-    entry: dict[str, Any], shard_id: str, batches: list[tuple[float, bool]]
+    entry: dict[str, Any], shards: list[str], run_id: str, batches: list[tuple[float, bool]]
 ) -> Iterator[dict[str, Any]]:
-    """Yield profiles of batches of ten images; the peak grows by a megabyte a batch."""
+    """Yield profiles of batches of ten images, one a shard; the peak grows by a megabyte each."""
     for number, (seconds, warm) in enumerate(batches):
         for stage, share in STAGE_SHARES.items():
             yield {
-                "shard_id": shard_id,
+                "shard_id": shards[number],
                 "model": entry["model"],
                 "recipe_id": entry["recipe_id"],
                 "stage": stage,
                 "seconds": 10 * seconds * share,
                 "images": 10,
                 "peak_memory_bytes": 1_000_000 * (number + 1),
+                "device": "cpu",
                 "warm": warm,
-                "run_id": f"run-{number}",
+                "traced": False,
+                "run_id": run_id,
             }
+
+
+def _traces(samples: list[dict[str, Any]], steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for sample in samples:
+        for place, step in enumerate(steps):
+            head = {name: sample[name] for name in ("sample_id", "shard_id", "run_id")}
+            head |= {"place": place, "step": place, "phase": "forward", "tokens": [place] * 4}
+            yield {**head, **step}
 
 
 def png(text: str) -> bytes:

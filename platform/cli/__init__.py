@@ -16,6 +16,7 @@ from bakeoff.platform.cli.models import models
 from bakeoff.platform.cli.recipes import recipes
 from bakeoff.platform.cli.run import run
 from bakeoff.platform.cli.show import show
+from bakeoff.platform.cli.traces import traces
 from bakeoff.samplers.errors import InputError
 
 
@@ -38,5 +39,5 @@ app = typer.Typer(
     context_settings={"auto_envvar_prefix": "BAKEOFF", "help_option_names": ["-h", "--help"]},
     help="Compare image generators head to head.",
 )
-for verb in (run, leaderboard, show, dashboard, models, recipes, benchmarks, metrics):
+for verb in (run, leaderboard, show, traces, dashboard, models, recipes, benchmarks, metrics):
     app.command()(verb)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from bakeoff.platform.cli.listing import open_console
+from bakeoff.samplers.errors import InputError
 
 
 def leaderboard(
@@ -18,16 +19,30 @@ def leaderboard(
         str | None,
         typer.Option(help="Metric that decides the win rates; default: the study's first."),
     ] = None,
+    equal: Annotated[
+        str | None,
+        typer.Option(
+            metavar="steps|compute", help="Rank entries of equal steps or compute by themselves."
+        ),
+    ] = None,
     tasks: Annotated[bool, typer.Option("--tasks", help="Show each task, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the standings of a study: means with intervals, paired win rates, costs."""
+    from bakeoff.platform.equal_terms import check_terms, group_entries, groups_as_json
     from bakeoff.platform.leaderboard import leaderboard as build
-    from bakeoff.platform.leaderboard_table import render
+    from bakeoff.platform.leaderboard_table import render, render_groups
     from bakeoff.platform.views import open_views
 
-    board = build(open_views(store), study, metric)
+    terms = check_terms(equal) if equal else None
+    if terms and tasks:
+        raise InputError("--tasks cannot combine with --equal: tasks are shown of all entries")
+    views = open_views(store)
+    board = build(views, study, metric)
+    groups = group_entries(views, board, terms) if terms else []
     if as_json:
-        typer.echo(json.dumps(board.as_json(), indent=2, ensure_ascii=False))
+        plain = groups_as_json(board, groups) if terms else board.as_json()
+        typer.echo(json.dumps(plain, indent=2, ensure_ascii=False))
         return
-    open_console().print(render(board, by_task=tasks))
+    shown = render_groups(board, groups, terms) if terms else render(board, by_task=tasks)
+    open_console().print(shown)

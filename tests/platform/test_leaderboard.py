@@ -88,8 +88,8 @@ def test_a_missing_score_is_left_out_and_counted(board: Leaderboard) -> None:
 
 def test_costs_stand_beside_the_scores(board: Leaderboard) -> None:
     vanilla, noise, control, _ = board.standings
-    assert vanilla.seconds_per_image == pytest.approx(0.25) and vanilla.is_warm
-    assert noise.seconds_per_image == pytest.approx(0.75) and not noise.is_warm
+    assert vanilla.seconds_per_image == pytest.approx(0.25) and vanilla.is_typical
+    assert noise.seconds_per_image == pytest.approx(0.75) and not noise.is_typical
     assert control.seconds_per_image is None
     assert (vanilla.row_evaluations, vanilla.peak_memory_bytes) == (32.0, 2_000_000)
 
@@ -99,7 +99,7 @@ def test_the_table_names_control_baseline_and_what_decides(board: Leaderboard) -
     assert "A/A control" in text and "baseline" in text
     assert "beats m/vanilla on composition" in " ".join(text.split())
     assert "contains 50 %, as it should" in " ".join(text.split())
-    assert "0.75*" in text and "first batches only" in text
+    assert "0.75*" in text and "first or traced batches only" in text
 
 
 def test_the_table_says_so_when_the_control_fails(writer: StoreWriter) -> None:

@@ -48,6 +48,10 @@ def test_an_empty_store_has_every_query_and_no_row(tmp_path: Path) -> None:
     for name in ("features", "reference_features"):
         assert views.query(name, **named) == []
     assert views.query("paired_scores", **named, opponent=None) == []
+    assert views.query("trace_means", study="s", entry="e") == []
+    assert views.query("token_maps", sample_id="x") == []
+    for name in ("traced_entries", "entry_tokens"):
+        assert views.query(name, study="s") == []
     for name in ("pictures", "sample_scores"):
         assert views.query(name, study="s", prompt_ids=["p"]) == []
 
@@ -174,16 +178,105 @@ def test_scores_of_another_metric_version_are_left_out(writer: StoreWriter) -> N
 
 def test_costs_are_the_median_over_warm_batches(writer: StoreWriter) -> None:
     batches = {A: [(9.0, False), (1.0, True), (2.0, True), (6.0, True)], B: [(4.0, False)]}
-    writer.run(composition(a={"x-1": [1]}, b={"x-1": [1]}, c={"x-1": [1]}), batches=batches)
+    four = {f"x-{number}": [1] for number in range(4)}
+    writer.run(composition(a=four, b={"x-1": [1]}, c={"x-1": [1]}), batches=batches)
     rows = open_views(writer.path).query("study_entries", study="study")
     found = [
-        (r["seconds_per_image"], r["warm_batches"], r["peak_memory_bytes"], r["row_evaluations"])
+        (r["seconds_per_image"], r["typical_batches"], r["peak_memory_bytes"], r["row_evaluations"])
         for r in rows
     ]
     assert found == [
         (pytest.approx(2.0), 3, 4_000_000, 32.0),
         (pytest.approx(4.0), 0, 1_000_000, 32.0),  # no warm batch: what there is, and marked so
         (None, 0, None, 32.0),
+    ]
+
+
+def test_batches_of_another_size_than_the_newest_runs_do_not_count(writer: StoreWriter) -> None:
+    old, new = {"x-1": [1], "x-2": [1]}, {f"x-{number}": [1] for number in range(1, 5)}
+    first = {A: [(8.0, True), (8.0, True)], B: [(1.0, True), (3.0, True)]}
+    writer.run(composition(a=old, b=old), batches=first, batch_size=16)
+    writer.run(
+        composition(a=new, b=old), batches={A: [(2.0, True)]}, batch_size=4, minute=5, part="-x"
+    )
+    rows = open_views(writer.path).query("study_entries", study="study")
+    found = [(r["seconds_per_image"], r["batch_size"], r["device"]) for r in rows]
+    assert found == [(pytest.approx(2.0), 4, "cpu"), (pytest.approx(2.0), 16, "cpu")]
+
+
+def test_a_traced_batch_counts_only_where_there_is_no_other(writer: StoreWriter) -> None:
+    two = {"x-1": [1], "x-2": [1]}
+    batches = {A: [(1.0, True), (5.0, True)], B: [(5.0, True)]}
+    writer.run(composition(a=two, b=two), batches=batches)
+    for part in Store(writer.path).parts("profiles"):
+        rows = pq.read_table(part, partitioning=None).to_pylist()
+        traced = [
+            row | {"traced": row["shard_id"] in ("study-m-a-1", "study-m-b-0")} for row in rows
+        ]
+        Store(writer.path).write("profiles", part.stem.removeprefix("part-"), traced)
+    rows = open_views(writer.path).query("study_entries", study="study")
+    found = [(r["seconds_per_image"], r["typical_batches"]) for r in rows]
+    assert found == [(pytest.approx(1.0), 1), (pytest.approx(5.0), 0)]
+
+
+STEPS = [
+    {"mask_ratio": 0.75, "entropy": 2.0, "divergence": None, "redrawn": 0.0},
+    {"mask_ratio": 0.0, "entropy": None, "divergence": 0.5, "redrawn": 0.25},
+]
+
+
+def test_traces_are_averaged_over_prompts_place_by_place(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1, 0], "x-2": [1]}, b={"x-1": [0]}), traces={A: STEPS})
+    store = Store(writer.path)
+    other = {"sample_id": "m a x-2 0", "place": 2, "step": 1, "phase": "backtrack", "entropy": 3.0}
+    store.write("traces", "second", [{**other, "shard_id": "0", "mask_ratio": 0.5}])
+    views = open_views(store.path)
+    rows = views.query("trace_means", study="study", entry=A)
+    found = [
+        (r["place"], r["step"], r["phase"], r["measure"], r["samples"], r["prompts"], r["mean"])
+        for r in rows
+    ]
+    # x-2 has two traces, of which the first shard's counts: another picture's would mix with it
+    assert found == [
+        (0, 0, "forward", "entropy", 2, 1, 2.0),
+        (0, 0, "forward", "mask_ratio", 2, 1, 0.75),
+        (0, 0, "forward", "redrawn", 2, 1, 0.0),
+        (1, 1, "forward", "divergence", 2, 1, 0.5),
+        (1, 1, "forward", "mask_ratio", 2, 1, 0.0),
+        (1, 1, "forward", "redrawn", 2, 1, 0.25),
+        (2, 1, "backtrack", "entropy", 1, 1, 3.0),
+        (2, 1, "backtrack", "mask_ratio", 1, 1, 0.5),
+    ]
+    assert views.query("trace_means", study="study", entry=B) == []
+    assert views.query("traced_entries", study="study") == [{"entry": A}]
+
+
+def test_several_seeds_of_a_prompt_are_one_value_of_a_trace(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1, 0], "x-2": [1]}))
+    samples = {"m a x-1 0": 1.0, "m a x-1 1": 3.0, "m a x-2 0": 5.0}
+    rows = [
+        {"sample_id": key, "place": 0, "step": 0, "phase": "forward", "entropy": value}
+        for key, value in samples.items()
+    ]
+    Store(writer.path).write("traces", "t", rows)
+    (row,) = open_views(writer.path).query("trace_means", study="study", entry=A)
+    assert (row["samples"], row["prompts"], row["mean"]) == (3, 2, 3.5)
+    assert row["deviation"] == pytest.approx(4.5**0.5)
+
+
+def test_the_token_maps_of_a_sample_come_in_order(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1], "x-2": [1]}), traces={A: STEPS})
+    rows = open_views(writer.path).query("token_maps", sample_id="m a x-1 0")
+    assert [(r["step"], r["phase"], r["tokens"]) for r in rows] == [
+        (0, "forward", [0, 0, 0, 0]),
+        (1, "forward", [1, 1, 1, 1]),
+    ]
+
+
+def test_the_tokens_of_an_entrys_pictures_are_counted(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1]}, b={}))
+    assert open_views(writer.path).query("entry_tokens", study="study") == [
+        {"entry": A, "tokens": 64}
     ]
 
 

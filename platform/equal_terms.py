@@ -1,0 +1,149 @@
+"""Entries at equal steps or equal compute: each group is ranked on its own, by its own baseline.
+
+A choice that doubles the network passes must beat vanilla at twice the steps, and not only at the
+same number of them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, cast, get_args
+
+from bakeoff.platform.leaderboard import Leaderboard, Standing, matches
+from bakeoff.platform.views import Views
+from bakeoff.samplers.errors import InputError, unknown
+from bakeoff.samplers.recipe import Recipe
+
+Terms = Literal["steps", "compute"]
+TOLERANCE: Mapping[Terms, float] = {"steps": 0.0, "compute": 0.05}  # share of a group's anchor
+UNITS: Mapping[Terms, str] = {"steps": "steps", "compute": "row-evaluations"}
+NO_CHANGE = ("steps", "preset")  # a preset is a way of spelling
+
+
+@dataclass(frozen=True)
+class Group:
+    """Entries on equal terms, the best first, and the one that the others are compared with.
+
+    An entry alone in its group has no baseline and no wins.
+    """
+
+    terms: str  # "steps 16", "row-evaluations 32..33"
+    baseline: str | None
+    standings: tuple[Standing, ...]
+
+
+def check_terms(text: str) -> Terms:
+    """Return terms as they are spelled.
+
+    Raises:
+        InputError: there are no such terms.
+    """
+    if text not in get_args(Terms):
+        raise unknown("equal", text, get_args(Terms))
+    return cast(Terms, text)
+
+
+def groups_as_json(board: Leaderboard, groups: Sequence[Group]) -> dict[str, Any]:
+    """Return a leaderboard as plain values, its groups in place of its standings."""
+    plain = board.as_json()
+    del plain["standings"], plain["baseline"]
+    return plain | {"groups": [asdict(group) for group in groups]}
+
+
+def group_entries(views: Views, board: Leaderboard, terms: Terms) -> list[Group]:
+    """Return the entries in groups of equal steps or compute, the cheapest group first.
+
+    A group's baseline is the study's if it is in there, else the entry that differs least from it:
+    vanilla at other steps. An entry whose steps or compute are not known stands alone, at the end.
+    """
+    costs = _steps(views, board) if terms == "steps" else _row_evaluations(board)
+    groups = []
+    for entries in _alike(board.baseline, costs, TOLERANCE[terms]):
+        spent = [round(costs[entry], 1) for entry in entries]
+        ends = dict.fromkeys(f"{end:g}" for end in (min(spent), max(spent)))
+        groups.append(_group(views, board, f"{UNITS[terms]} {'..'.join(ends)}", entries))
+    lone = [standing.entry for standing in board.standings if standing.entry not in costs]
+    return groups + [_group(views, board, f"unknown {UNITS[terms]}", {entry}) for entry in lone]
+
+
+def _steps(views: Views, board: Leaderboard) -> dict[str, float]:
+    """Return the steps of each entry; a model that takes no number of them takes one a token."""
+    tokens = {row["entry"]: row["tokens"] for row in views.query("entry_tokens", study=board.study)}
+    recipes = {s.entry: _read(s.recipe) for s in board.standings}
+    steps = {e: recipe.steps or tokens.get(e) for e, recipe in recipes.items() if recipe}
+    return {entry: float(count) for entry, count in steps.items() if count}
+
+
+def _row_evaluations(board: Leaderboard) -> dict[str, float]:
+    means = {standing.entry: standing.row_evaluations for standing in board.standings}
+    return {entry: mean for entry, mean in means.items() if mean is not None}
+
+
+def _alike(
+    baseline: str | None, costs: Mapping[str, float], tolerance: float
+) -> Iterator[set[str]]:
+    """Yield entries of like cost: around the baseline, and then around the cheapest that is left.
+
+    The order of the groups is that of their costs.
+    """
+    left = dict(sorted(costs.items(), key=lambda item: (item[0] != baseline, item[1])))
+    groups = []
+    while left:
+        anchor = next(iter(left.values()))
+        near = {entry for entry, cost in left.items() if abs(cost - anchor) <= tolerance * anchor}
+        left = {entry: cost for entry, cost in left.items() if entry not in near}
+        groups.append(near)
+    yield from sorted(groups, key=lambda near: min(costs[entry] for entry in near))
+
+
+def _group(views: Views, board: Leaderboard, terms: str, entries: set[str]) -> Group:
+    members = [standing for standing in board.standings if standing.entry in entries]
+    if len(members) == 1:
+        return Group(terms, None, (replace(members[0], wins=None, is_baseline=False),))
+    baseline = _baseline(board, members)
+    found = matches(views, board.study, board.decided_by, opponent=baseline)
+    wins = {match.entry: match.wins for match in found}
+    judged = [
+        replace(
+            standing,
+            is_baseline=standing.entry == baseline,
+            is_control=standing.is_control and baseline == board.baseline,
+            wins=wins.get(standing.entry),
+        )
+        for standing in members
+    ]
+    return Group(terms, baseline, tuple(sorted(judged, key=lambda one: _place(board, one))))
+
+
+def _baseline(board: Leaderboard, members: Sequence[Standing]) -> str:
+    """Return the study's baseline, or the entry whose recipe differs from it in fewest choices."""
+    given = {standing.entry: standing for standing in board.standings}.get(board.baseline or "")
+    recipe = _read(given.recipe) if given else None
+    plain = recipe.to_dict() if recipe else {}
+
+    def changes(standing: Standing) -> tuple[bool, float]:
+        own = _read(standing.recipe)
+        if own is None:
+            return True, float("inf")
+        choices = own.to_dict()
+        names = (choices.keys() | plain.keys()) - set(NO_CHANGE)
+        changed = [name for name in names if choices.get(name) != plain.get(name)]
+        return standing.entry != board.baseline, len(changed)
+
+    return min(members, key=changes).entry
+
+
+def _place(board: Leaderboard, standing: Standing) -> tuple[bool, float]:
+    """Return what sorts the best first on the deciding metric; without a score comes last."""
+    info = next((info for info in board.metrics if info.name == board.decided_by), None)
+    score = standing.scores.get(info.name) if info else None
+    if info is None or score is None:
+        return True, 0.0
+    return False, -score.value if info.higher_is_better else score.value
+
+
+def _read(recipe: str) -> Recipe | None:
+    """Return the recipe of a stored text; None if it is another version's, unreadable here."""
+    try:
+        return Recipe.from_text(recipe)
+    except InputError:
+        return None
