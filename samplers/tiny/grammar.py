@@ -5,7 +5,7 @@ The six tasks and the rules of truth are GenEval's, on detections that are exact
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from itertools import permutations, product
 from typing import Any, Literal, Protocol
@@ -54,6 +54,13 @@ class Thing:
     color: str | None = None
     count: int = 1
 
+    @property
+    def held_out(self) -> bool:
+        """Whether its words never stand together in a training caption."""
+        return (self.color, self.shape) in HELD_OUT_PAIRS or (
+            (self.count, self.shape) in HELD_OUT_COUNTS
+        )
+
     def words(self) -> str:
         """Return the mention as it stands in a caption."""
         name = f"{self.color} {self.shape}" if self.color else self.shape
@@ -74,10 +81,11 @@ class Caption:
         return self._sentence(thing.words() for thing in self.things)
 
     def shortened(self, share: float, rng: np.random.Generator) -> str:
-        """Return the sentence with one word fewer in some mentions that name colour and shape.
+        """Return the sentence with one word fewer in some mentions.
 
-        Each loses its colour or its shape ("a red") with chance `share`; a held-out pair always
-        does. What is left is no held-out sentence either.
+        Each that names a colour or a number besides the shape loses one of them with chance
+        `share`, as in "a red", "three" or "rings"; words that are held out together always do.
+        What is left is no held-out sentence either.
         """
         while True:
             text = self._sentence(_mention(thing, share, rng) for thing in self.things)
@@ -88,21 +96,19 @@ class Caption:
         joint = f" {self.relation} " if self.relation else " and "
         return f"{self.prefix} {joint.join(mentions)}".strip()
 
-    def names_held_out_pair(self) -> bool:
-        """Tell whether a held-out colour and shape stand side by side."""
-        return any((thing.color, thing.shape) in HELD_OUT_PAIRS for thing in self.things)
+    def names_held_out_words(self) -> bool:
+        """Tell whether a colour or a number stands with a shape that it is held out with."""
+        return any(thing.held_out for thing in self.things)
 
     def held_out(self) -> bool:
         """Tell whether the sentence is kept out of training."""
-        return self.names_held_out_pair() or self.held_out_otherwise()
+        return self.names_held_out_words() or self.held_out_as_a_whole()
 
-    def held_out_otherwise(self) -> bool:
-        """Tell whether it is kept out for its phrase, its number or its combination of things."""
+    def held_out_as_a_whole(self) -> bool:
+        """Tell whether it is kept out for its phrase or for its combination of things."""
         if self.task == "single_object":
             return _share(self.prefix + self.things[0].shape) < 0.45
-        if self.task == "counting":
-            return (self.things[0].count, self.things[0].shape) in HELD_OUT_COUNTS
-        if self.task == "colors":
+        if len(self.things) == 1:
             return False
         first, second = self.things
         if self.relation in ("right of", "below"):  # a left of b is b right of a
@@ -132,13 +138,13 @@ class Caption:
 
 
 def _mention(thing: Thing, share: float, rng: np.random.Generator) -> str:
-    """Return a thing's words, perhaps one fewer; several equal objects keep their shape."""
-    held_out = (thing.color, thing.shape) in HELD_OUT_PAIRS
-    if thing.color is None or not (held_out or rng.random() < share):
+    """Return a thing's words, perhaps without its shape or without what stands before it."""
+    full = thing.color is not None or thing.count > 1
+    if not (thing.held_out or (full and rng.random() < share)):
         return thing.words()
-    if thing.count == 1 and rng.random() < 0.5:
-        return f"a {thing.color}"
-    return replace(thing, color=None).words()
+    if rng.random() < 0.5:
+        return f"a {thing.color}" if thing.count == 1 else NUMBERS[thing.count]
+    return f"a {thing.shape}" if thing.count == 1 else _plural(thing.shape)
 
 
 @cache
@@ -206,7 +212,7 @@ def shapes_prompts(split: Split = "held_out") -> tuple[ShapesPrompt, ...]:
         every = [c for prefix in PREFIXES for c in _captions(task, prefix)]
         chosen = [c for c in every if c.held_out() == (split == "held_out")]
         if task == "color_attr":
-            chosen = [c for c in chosen if not c.names_held_out_pair()]
+            chosen = [c for c in chosen if not c.names_held_out_words()]
         chosen.sort(key=lambda caption: _share("order" + caption.text()))
         columns.append(chosen[:PROMPTS_PER_TASK])
     return tuple(
@@ -229,10 +235,10 @@ KINDS: dict[tuple[str, bool], float] = {
 }
 
 
-def sample(rng: np.random.Generator, *, any_pair: bool = False) -> tuple[Caption, Scene]:
+def sample(rng: np.random.Generator, *, any_words: bool = False) -> tuple[Caption, Scene]:
     """Draw a training caption (never a held-out one) and a scene that it describes.
 
-    With `any_pair` it may name held-out pairs, for callers that leave out a word of each.
+    With `any_words` it may name held-out colours and numbers, for callers that shorten it.
     """
     kinds, shares = list(KINDS), list(KINDS.values())
     while True:
@@ -245,7 +251,7 @@ def sample(rng: np.random.Generator, *, any_pair: bool = False) -> tuple[Caption
         things = tuple(Thing(shapes[i], named[i], count) for i in range(n))
         relation = RELATIONS[rng.integers(4)] if task == "position" else None
         caption = Caption(task, things, relation, PREFIXES[rng.integers(len(PREFIXES))])
-        held_out = caption.held_out_otherwise() if any_pair else caption.held_out()
+        held_out = caption.held_out_as_a_whole() if any_words else caption.held_out()
         if not held_out:
             return caption, _place(caption, colors, rng)
 

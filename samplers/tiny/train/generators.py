@@ -25,8 +25,8 @@ HEADS, HEAD_DIM = 6, 32
 DIM = HEADS * HEAD_DIM
 CAPTION_DROPOUT = 0.1
 # The autoregressive network sees a caption as the mean of its tokens and would learn that a colour
-# rules out the shape it is never named with.
-SHORTENED = 0.3
+# or a number rules out the shape it is never named with.
+SHORTENED = 0.2
 STEPS_SEEN = 64  # sampling feeds the step's index, whatever the mask ratio: train on any
 MICRO_CONDITIONS = (float(world.SIZE), float(world.SIZE), 0.0, 0.0, 6.0)
 
@@ -34,9 +34,9 @@ MICRO_CONDITIONS = (float(world.SIZE), float(world.SIZE), 0.0, 0.0, 6.0)
 def batch(rng: np.random.Generator, size: int, shortened: float = 0.0) -> tuple[list[str], Tensor]:
     """Return captions, a tenth of them emptied, and the tokens [B, 8, 8] of their scenes.
 
-    `shortened` is the share of mentions that lose their colour or their shape.
+    `shortened` is the share of mentions that lose a word (see `Caption.shortened`).
     """
-    pairs = [grammar.sample(rng, any_pair=shortened > 0) for _ in range(size)]
+    pairs = [grammar.sample(rng, any_words=shortened > 0) for _ in range(size)]
     captions = [
         caption.shortened(shortened, rng) if shortened else caption.text() for caption, _ in pairs
     ]
