@@ -1,15 +1,29 @@
 """From logits to a drawn token: every design choice that acts on one step's distribution.
 
 The same functions serve the masked and the autoregressive loop, in this order: guide, regularize,
-temper, redraw (differential sampling), truncate, draw. All work on float32 along the last axis, the
+temper, differential sampling, truncate, draw. All work on float32 along the last axis, the
 codes; distributions are passed as log-probabilities, in which zero probability is exactly -inf.
 """
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 CONSTANT_MASS = 1e-12  # below it two distributions count as equal
 POSITIVE_FLOOR = 1e-6  # the released code's least difference
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Values [n, C] over the codes at the n positions that `where` [B, K] marks."""
+
+    values: Tensor
+    where: Tensor
+
+    def at(self, places: Tensor) -> Tensor:
+        """Return the values at `places` [B, K], all of which must be marked."""
+        return self.values if places is self.where else self.values[places[self.where]]
 
 
 def guide(unconditional: Tensor, conditional: Tensor, scale: float) -> Tensor:
@@ -55,6 +69,11 @@ def difference(current: Tensor, previous: Tensor, rule: str) -> Tensor:
     return torch.where(unchanged, current, (mass / mass.sum(dim=-1, keepdim=True)).log())
 
 
+def entropy(log_probs: Tensor) -> Tensor:
+    """Return the entropy [...] of log-probabilities [..., C], in nats; 0 log 0 counts as 0."""
+    return -(log_probs.exp() * log_probs).nan_to_num(nan=0.0).sum(dim=-1)
+
+
 def lowest(values: Tensor, count: Tensor | int) -> Tensor:
     """Mark the `count` (an int or [B]) smallest of values [B, K]; ties go to the lower index."""
     order = values.argsort(dim=-1, stable=True)
@@ -64,20 +83,17 @@ def lowest(values: Tensor, count: Tensor | int) -> Tensor:
     return ranks < limit
 
 
-def redraw(
-    current: Tensor, previous: Tensor, percent: float, rule: str, pool: Tensor | None = None
-) -> Tensor:
-    """Differential sampling within one step on log-probabilities [B, K, C].
+def least_changed(current: Tensor, previous: Tensor, pool: Tensor, percent: float) -> Tensor:
+    """Mark the tokens that differential sampling redraws, [B, K].
 
-    The `percent` of the positions whose distribution diverged least from the previous one get their
-    normalized change instead (see `difference`); `pool` [B, K] limits it to the positions marked.
+    They are the `percent` of each image's `pool` [B, K] whose distribution diverged least from the
+    previous one; log-probabilities [n, C] belong to the n positions of the pool.
     Source: paper Sec. 3.4.
     """
-    distance = divergence(current, previous)  # [B, K]
-    pool = torch.ones_like(distance, dtype=torch.bool) if pool is None else pool
+    distance = torch.full(pool.shape, torch.inf, device=pool.device)
+    distance[pool] = divergence(current, previous)
     count = (pool.sum(dim=-1).double() * percent / 100).long()
-    selected = lowest(distance.masked_fill(~pool, torch.inf), count) & pool
-    return torch.where(selected.unsqueeze(-1), difference(current, previous, rule), current)
+    return lowest(distance, count) & pool
 
 
 def truncate(log_probs: Tensor, top_k: int | None, top_p: float) -> Tensor:

@@ -1,18 +1,31 @@
 """The loop of masked generative transformers: predict, draw, and mask the least confident again.
 
-Order within a step: network and guidance, noise regularization, softmax, differential sampling,
-truncation, draw, confidence, masking. Z-sampling goes back after a step and takes it again.
+Order within a step: network and guidance, momentum solver, noise regularization, softmax,
+differential sampling, truncation, draw, confidence, masking. The solver acts on the network's
+prediction, and all that follows on the solver's. Z-sampling goes back after a step and takes it
+again; what compares steps with each other takes the last leg of each.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from bakeoff.samplers.distribution import draw, lowest, redraw, regularize, temper, truncate
+from bakeoff.samplers.choices import Zigzag
+from bakeoff.samplers.cost import rows
+from bakeoff.samplers.distribution import (
+    Rows,
+    difference,
+    draw,
+    least_changed,
+    regularize,
+    temper,
+    truncate,
+)
+from bakeoff.samplers.momentum import Solver, highest
 from bakeoff.samplers.recipe import Recipe
+from bakeoff.samplers.remasking import backtrack, backtrack_score, gumbel, remask
 from bakeoff.samplers.schedules import (
     masked_after,
     masking_temperatures,
@@ -20,8 +33,7 @@ from bakeoff.samplers.schedules import (
     raw_counts,
 )
 from bakeoff.samplers.streams import Streams
-
-TINY = 1e-20  # keeps the logarithms of Gumbel noise finite, as officially
+from bakeoff.samplers.trace import Callback, Tracer
 
 
 class Predict(Protocol):
@@ -29,24 +41,14 @@ class Predict(Protocol):
 
     `timestep` counts the steps that are left after this one; scale 1 is the conditional prediction
     alone, scale 0 the unconditional one, and these two evaluate one row per image instead of two.
+    With `where` [B, K] only the logits of the positions that it marks are given, [marked, C].
     """
 
-    def __call__(self, tokens: Tensor, timestep: int, scale: float) -> Tensor:
+    def __call__(
+        self, tokens: Tensor, timestep: int, scale: float, where: Tensor | None = None
+    ) -> Tensor:
         """Return the guided logits."""
         ...
-
-
-@dataclass(frozen=True)
-class StepRecord:
-    """What a callback sees after every change of the tokens.
-
-    phase is "forward" or "backtrack"; tokens [B, H, W]; masked [B] counts those still unknown.
-    """
-
-    step: int
-    phase: str
-    tokens: Tensor
-    masked: Tensor
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,16 @@ class MaskedSample:
     network_calls: int
 
 
-def rows(scale: float) -> int:
-    """Return the network rows that a prediction at a guidance scale takes per image."""
-    return 1 if scale in (0.0, 1.0) else 2
+@dataclass(frozen=True)
+class Leg:
+    """What a forward leg leaves to later ones, as far as the recipe asks for it.
+
+    prediction: guided logits, for the solver; distribution: log-probabilities, for differential
+    sampling.
+    """
+
+    prediction: Rows | None = None
+    distribution: Rows | None = None
 
 
 def sample_masked(
@@ -69,14 +78,14 @@ def sample_masked(
     mask_token_id: int,
     recipe: Recipe,
     streams: Streams,
-    callback: Callable[[StepRecord], None] | None = None,
+    callback: Callback | None = None,
 ) -> MaskedSample:
     """Fill in the unknown tokens of `start` [B, H, W] as the recipe says.
 
     Source: Meissonic `scheduler.py` and `pipeline.py`; paper Sec. 3.
     """
     recipe.check_family("masked")
-    loop = _Loop(predict, mask_token_id, recipe, streams, callback)
+    loop = _Loop(predict, start, mask_token_id, recipe, streams, callback)
     tokens = start
     for step in range(loop.steps):
         tokens = loop.step(tokens, step)
@@ -84,154 +93,186 @@ def sample_masked(
 
 
 class _Loop:
-    """The state of one generation: the previous distribution and the cost so far."""
+    """The state of one generation: what earlier legs left, and the cost so far."""
 
     def __init__(
         self,
         predict: Predict,
+        start: Tensor,
         mask_token_id: int,
         recipe: Recipe,
         streams: Streams,
-        callback: Callable[[StepRecord], None] | None,
+        callback: Callback | None,
     ) -> None:
         assert recipe.steps is not None
-        self.network, self.mask, self.recipe = predict, mask_token_id, recipe
-        self.streams, self.callback = streams, callback
+        self.network, self.mask, self.recipe, self.streams = predict, mask_token_id, recipe, streams
         self.steps = recipe.steps
+        self.counts = raw_counts(recipe.schedule, self.steps, start[0].numel()).tolist()
         self.temperatures = masking_temperatures(*recipe.masking_temperature, self.steps).tolist()
-        self.previous: Tensor | None = None  # the last forward distribution, [B, K, C]
+        self.solver: Solver | None = None
+        if recipe.momentum:  # which ranks without masking noise, in Z-sampling too
+            self.solver = Solver(recipe.momentum, recipe.schedule, self.steps)
+            self.temperatures = [0.0] * self.steps
+        self.tracer = Tracer(callback, mask_token_id) if callback else None
+        everywhere = torch.ones_like(start.flatten(1), dtype=torch.bool)
+        self.everywhere = everywhere if _looks_everywhere(recipe) else None
+        self.latest, self.settled = Leg(), Leg()  # the last leg, and the last of the step before
         self.row_evaluations = self.network_calls = 0
 
     def step(self, tokens: Tensor, step: int) -> Tensor:
         """Take a step; with Z-sampling go back from its result and take it again."""
-        scale, timestep = self.recipe.guidance_scale, self.steps - 1 - step
-        logits = self.predict(tokens, timestep, scale)
-        after = self.advance(logits, tokens, step)
-        if not self.turns(step):
+        zigzag, timestep = self.recipe.zigzag, self.steps - 1 - step
+        scale = self.recipe.guidance_at(step)
+        self.settled = self.latest
+        prediction = self.predict(tokens, timestep, scale)
+        after = self.advance(prediction, tokens, step)
+        if zigzag is None or not zigzag.turns(step, self.steps):
             return after
-        back = self.go_back(tokens, after, step)
+        back = self.go_back(tokens, after, step, zigzag)
+        if self.tracer:
+            self.tracer.backtrack(back)
         if back is not tokens:  # from the same tokens the network would say the same again
-            logits = self.predict(back, timestep, scale)
-        return self.advance(logits, back, step, leg="zigzag ")
+            prediction = self.predict(back, timestep, scale)
+        return self.advance(prediction, back, step, leg="zigzag ")
 
-    def predict(self, tokens: Tensor, timestep: int, scale: float) -> Tensor:
-        """Return guided logits [B, K, C] in float32 and count what they cost."""
+    def predict(self, tokens: Tensor, timestep: int, scale: float) -> Rows:
+        """Return guided logits of the unknown tokens, or of all if a choice looks at all."""
+        where = tokens.flatten(1) == self.mask if self.everywhere is None else self.everywhere
+        return self.ask(tokens, timestep, scale, where)
+
+    def ask(self, tokens: Tensor, timestep: int, scale: float, where: Tensor) -> Rows:
+        """Return guided logits in float32 at the marks of `where` [B, K]; count what they cost."""
         self.row_evaluations += rows(scale)
         self.network_calls += 1
-        return self.network(tokens, timestep, scale).float()
+        if where is self.everywhere:
+            return Rows(self.network(tokens, timestep, scale).flatten(0, 1).float(), where)
+        return Rows(self.network(tokens, timestep, scale, where).float(), where)
 
-    def turns(self, step: int) -> bool:
-        """Whether Z-sampling goes back after this step; the last has no way back."""
-        zigzag = self.recipe.zigzag
-        return zigzag is not None and zigzag.turns(step, self.steps)
-
-    def advance(self, logits: Tensor, tokens: Tensor, step: int, leg: str = "") -> Tensor:
+    def advance(self, prediction: Rows, tokens: Tensor, step: int, leg: str = "") -> Tensor:
         """Draw the unknown tokens and mask the least confident of them; [B, H, W]."""
         flat = tokens.flatten(1)  # [B, K]
         unknown = flat == self.mask
-        log_probs = self.distribution(logits, unknown, step, leg)[unknown]  # [unknown ones, C]
+        log_probs = self.distribute(prediction, step, leg)
+        changed, redrawn = self.differentiate(log_probs, unknown, step)
+        self.remember(prediction, log_probs, changed)
+        distribution = self.cut(changed, unknown)
         uniform = self.streams.uniform(leg + "tokens", step, flat.shape[1:])
-        codes = draw(log_probs, uniform[unknown], self.recipe.temperature)
-        confidence = torch.full(flat.shape, torch.inf, device=flat.device)
-        confidence[unknown] = log_probs.gather(-1, codes.unsqueeze(-1)).squeeze(-1)
-        noise = gumbel(self.streams.uniform(leg + "confidence", step, flat.shape[1:]))
-        drawn = flat.masked_scatter(unknown, codes)
-        count = self.masked_after(unknown.sum(dim=1), step, flat.shape[1])
-        result = remask(drawn, confidence + self.temperatures[step] * noise, count, self.mask)
-        return self.report(step, "forward", result.view_as(tokens))
+        count = masked_after(self.counts[step], unknown.sum(dim=1), step == self.steps - 1)
+        if self.solver:
+            result = self.solve(self.solver, distribution, flat, uniform, count, step)
+        else:
+            drawn, confidence = self.pick(distribution, flat, uniform, step)
+            noise = gumbel(self.streams.uniform(leg + "confidence", step, flat.shape[1:]))
+            score = confidence + self.temperatures[step] * noise
+            result = remask(drawn, score, count, self.mask)
+        after = result.view_as(tokens)
+        if self.tracer:
+            self.tracer.forward(step, after, distribution, unknown, redrawn)
+        return after
 
-    def distribution(self, logits: Tensor, unknown: Tensor, step: int, leg: str) -> Tensor:
-        """Return log-probabilities [B, K, C] after every choice that changes them."""
-        recipe = self.recipe
+    def distribute(self, prediction: Rows, step: int, leg: str) -> Rows:
+        """Return log-probabilities of a prediction: momentum solver, noise, softmax."""
+        recipe, logits, where = self.recipe, prediction.values, prediction.where
+        if self.solver and self.settled.prediction:
+            logits = self.solver.predict(logits, self.settled.prediction.at(where), step)
         if recipe.noise:
-            normal = self.streams.normal(leg + "regularization", step, logits.shape[1:])
+            normal = self.streams.normal_at(leg + "regularization", step, logits.shape[1], where)
             logits = regularize(logits, normal, noise_deviation(recipe.noise, step, self.steps))
-        log_probs = self.differentiate(temper(logits, recipe.temperature), unknown, step)
-        return truncate(log_probs, recipe.top_k, recipe.top_p)
+        return Rows(temper(logits, recipe.temperature), where)
 
-    def differentiate(self, log_probs: Tensor, unknown: Tensor, step: int) -> Tensor:
-        """Differential sampling against the previous forward prediction.
+    def differentiate(self, current: Rows, unknown: Tensor, step: int) -> tuple[Rows, Tensor]:
+        """Differential sampling: return the changed distribution, and where it is, [B, K].
 
         The first step has nothing to compare with, and the last would commit what it redraws.
         """
-        choice = self.recipe.differential
+        choice, selected = self.recipe.differential, torch.zeros_like(unknown)
         if choice is None:
-            return log_probs
-        changed = log_probs
-        if self.previous is not None and 0 < step < self.steps - 1:
-            pool = unknown if choice.pool == "masked" else None
-            changed = redraw(log_probs, self.previous, choice.percent, choice.rule, pool)
-        self.previous = changed if choice.carry == "modified" else log_probs
-        return changed
+            return current, selected
+        previous = (self.latest if choice.compare == "calls" else self.settled).distribution
+        if previous is None or step == 0 or (step == self.steps - 1 and not choice.last):
+            return current, selected
+        pool = unknown if choice.pool == "masked" else current.where
+        selected = least_changed(current.at(pool), previous.at(pool), pool, choice.percent)
+        values = current.values.clone()
+        values[selected[current.where]] = difference(
+            current.at(selected), previous.at(selected), choice.rule
+        )
+        return Rows(values, current.where), selected
 
-    def masked_after(self, unknown: Tensor, step: int, tokens: int) -> Tensor:
-        """Return how many tokens stay masked after a step, [B]."""
-        raw = raw_counts(self.recipe.schedule, self.steps, tokens)
-        return masked_after(int(raw[step]), unknown, last=step == self.steps - 1)
+    def remember(self, prediction: Rows, log_probs: Rows, changed: Rows) -> None:
+        """Keep what later legs compare with."""
+        solver, differential = self.recipe.momentum, self.recipe.differential
+        carried = None
+        if differential:
+            carried = changed if differential.carry == "modified" else log_probs
+        self.latest = Leg(prediction if solver and solver.order == 2 else None, carried)
 
-    def go_back(self, before: Tensor, after: Tensor, step: int) -> Tensor:
+    def cut(self, distribution: Rows, unknown: Tensor) -> Rows:
+        """Return what tokens are drawn and ranked by: top-k and top-p, where they are wanted."""
+        solver = self.recipe.momentum
+        where = distribution.where if solver and solver.pool == "all" else unknown
+        return Rows(truncate(distribution.at(where), self.recipe.top_k, self.recipe.top_p), where)
+
+    def pick(
+        self, distribution: Rows, flat: Tensor, uniform: Tensor, step: int
+    ) -> tuple[Tensor, Tensor]:
+        """Draw the unknown ones of tokens [B, K]; return all and their log-probability, [B, K].
+
+        Known tokens stay; their log-probability is infinite where the distribution has none.
+        """
+        recipe, where = self.recipe, distribution.where
+        deterministic = recipe.argmax_from is not None and step >= recipe.argmax_from
+        temperature = 0.0 if deterministic else recipe.temperature
+        codes = draw(distribution.values, uniform[where], temperature)
+        present = flat[where]
+        codes = torch.where(present == self.mask, codes, present)
+        confidence = torch.full(flat.shape, torch.inf, device=flat.device)
+        confidence[where] = distribution.values.gather(-1, codes.unsqueeze(-1)).squeeze(-1)
+        return flat.masked_scatter(where, codes), confidence
+
+    def solve(
+        self,
+        solver: Solver,
+        distribution: Rows,
+        flat: Tensor,
+        uniform: Tensor,
+        count: Tensor,
+        step: int,
+    ) -> Tensor:
+        """Return tokens [B, K] with the solver's shares of this prediction and the one before.
+
+        Both are drawn with the same random numbers.
+        """
+        pool, unknown = distribution.where, (flat == self.mask).sum(dim=1)
+        taken, earlier = solver.shares(unknown, count, flat.shape[1], step)
+        drawn, confidence = self.pick(distribution, flat, uniform, step)
+        now = highest(confidence, pool, taken - earlier)
+        result = torch.where(now, drawn, flat)
+        before = self.settled.prediction
+        if before and solver.earlier[step]:
+            log_probs = Rows(temper(before.at(pool), self.recipe.temperature), pool)
+            drawn, confidence = self.pick(self.cut(log_probs, pool), flat, uniform, step)
+            result = torch.where(highest(confidence, pool & ~now, earlier), drawn, result)
+        return result
+
+    def go_back(self, before: Tensor, after: Tensor, step: int, zigzag: Zigzag) -> Tensor:
         """Mask known tokens again, about as many as the step revealed; [B, H, W]."""
-        zigzag = self.recipe.zigzag
-        assert zigzag is not None
         if zigzag.rule == "recover":
-            return self.report(step, "backtrack", before)
-        log_probs = None
+            return before
+        flat = after.flatten(1)
+        score = self.streams.uniform("zigzag backtrack", step, flat.shape[1:])
         if zigzag.inverts:
-            log_probs = temper(self.predict(after, self.steps - 2 - step, zigzag.guidance), 1.0)
-        uniform = self.streams.uniform("zigzag backtrack", step, (after[0].numel(),))
-        score = backtrack_score(
-            zigzag.rule, log_probs, after.flatten(1), uniform, self.temperatures[step]
-        )
-        return self.report(
-            step, "backtrack", backtrack(before, after, score, zigzag.rule, self.mask)
-        )
-
-    def report(self, step: int, phase: str, tokens: Tensor) -> Tensor:
-        """Show the tokens to the callback and pass them on."""
-        if self.callback:
-            masked = (tokens == self.mask).sum(dim=(1, 2))
-            self.callback(StepRecord(step, phase, tokens, masked))
-        return tokens
+            known = flat != self.mask
+            inversion = self.ask(after, self.steps - 2 - step, zigzag.guidance, known)
+            noise = self.temperatures[step] * gumbel(score[known])
+            log_probs = temper(inversion.values, 1.0)
+            score[known] = backtrack_score(zigzag.rule, log_probs, flat[known], noise)
+        return backtrack(before, after, score, zigzag.rule, self.mask)
 
 
-def gumbel(uniform: Tensor) -> Tensor:
-    """Return standard Gumbel noise for uniform numbers in [0, 1)."""
-    return -(-uniform.clamp_min(TINY).log()).clamp_min(TINY).log()
-
-
-def remask(tokens: Tensor, score: Tensor, count: Tensor, mask_token_id: int) -> Tensor:
-    """Mask the `count` [B] tokens [B, K] of the lowest score [B, K]."""
-    return tokens.masked_fill(lowest(score, count), mask_token_id)
-
-
-def backtrack_score(
-    rule: str, log_probs: Tensor | None, tokens: Tensor, uniform: Tensor, temperature: float
-) -> Tensor:
-    """Return how much each of tokens [B, K] is worth keeping, [B, K]; the lowest are masked again.
-
-    `log_probs` [B, K, C] are the inversion's; `low_token_prob` (the paper's text) scores the token
-    that is there, with masking noise; `high_max_prob` (the released code) prefers to mask where the
-    inversion is surest of any code; `random` needs no inversion.
-    """
-    if log_probs is None:
-        return uniform
-    if rule == "high_max_prob":
-        return -log_probs.amax(dim=-1)
-    present = tokens.clamp(max=log_probs.shape[-1] - 1).unsqueeze(-1)  # masked ones do not count
-    return log_probs.gather(-1, present).squeeze(-1) + temperature * gumbel(uniform)
-
-
-def backtrack(
-    before: Tensor, after: Tensor, score: Tensor, rule: str, mask_token_id: int
-) -> Tensor:
-    """Mask known tokens of `after` [B, H, W] until about as many are unknown as `before` the step.
-
-    The released code returns to one less. Counts are per image, so that images do not mix.
-    Source: paper Sec. 3.2; Meissonic `inverse_scheduler.py`.
-    """
-    unknown = (after == mask_token_id).flatten(1)
-    count = (before == mask_token_id).flatten(1).sum(dim=1) - unknown.sum(dim=1)
-    if rule == "high_max_prob":
-        count = (count - 1).clamp(min=0)
-    score = score.masked_fill(unknown, torch.inf)
-    return remask(after.flatten(1), score, count, mask_token_id).view_as(after)
+def _looks_everywhere(recipe: Recipe) -> bool:
+    """Whether a choice looks at predictions of known tokens, or will once they are masked again."""
+    differential, solver, goes_back = recipe.differential, recipe.momentum, bool(recipe.zigzag)
+    return (differential is not None and (differential.pool == "all" or goes_back)) or (
+        solver is not None and (solver.pool == "all" or (solver.order == 2 and goes_back))
+    )

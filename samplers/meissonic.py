@@ -1,7 +1,7 @@
 """Meissonic and its relatives: a checkpoint folder and a recipe to pixels."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Self
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bakeoff.samplers.distribution import guide
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.exactness import keep_bits
-from bakeoff.samplers.masked import Predict, StepRecord, sample_masked
+from bakeoff.samplers.masked import Predict, sample_masked
 from bakeoff.samplers.networks.checkpoint import hash_files, load_config, load_state, load_weights
 from bakeoff.samplers.networks.clip_text import ClipTextEncoder
 from bakeoff.samplers.networks.meissonic import Condition, MeissonicConfig, MeissonicTransformer
@@ -20,6 +20,7 @@ from bakeoff.samplers.networks.vq import VQConfig, VQModel, to_uint8
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.sampler import Generation, check_batch
 from bakeoff.samplers.streams import Streams
+from bakeoff.samplers.trace import Callback
 
 AESTHETIC_SCORE = 6.0
 RELEASED_SIDES = {True: 1024, False: 512}  # pixels of the releases with and without compression
@@ -96,7 +97,7 @@ class MeissonicSampler:
         prompts: Sequence[str],
         seeds: Sequence[int],
         recipe: Recipe,
-        callback: Callable[[StepRecord], None] | None = None,
+        callback: Callback | None = None,
     ) -> Generation:
         """Make one image per (prompt, seed) pair; `callback` sees the tokens after every change.
 
@@ -134,7 +135,13 @@ class MeissonicSampler:
         unconditional = Condition.cat([embedded[recipe.negative_prompt]] * len(prompts))
         both = Condition.cat([unconditional, conditional])
 
-        def predict(tokens: Tensor, timestep: int, scale: float) -> Tensor:
+        def predict(
+            tokens: Tensor, timestep: int, scale: float, where: Tensor | None = None
+        ) -> Tensor:
+            logits = everywhere(tokens, timestep, scale)
+            return logits if where is None else logits[where]
+
+        def everywhere(tokens: Tensor, timestep: int, scale: float) -> Tensor:
             time = torch.tensor([timestep], device=self.device)
             if scale == 0.0:
                 return self.transformer(tokens, unconditional, time)

@@ -30,6 +30,18 @@ class Streams:
         size = tuple(shape)
         return self._stack(purpose, step, lambda rng: rng.standard_normal(size, dtype=np.float32))
 
+    def normal_at(self, purpose: str, step: int, width: int, where: Tensor) -> Tensor:
+        """Return the numbers of `normal` for shape [K, width] at the marks of `where` [B, K].
+
+        float32 [marked, width]; the numbers of one image at a time are made whole.
+        """
+        rows = []
+        for seed, marks in zip(self.seeds, where.cpu().numpy(), strict=True):
+            used = int(np.flatnonzero(marks)[-1]) + 1 if marks.any() else 0
+            rng = _generator(seed, purpose, step)
+            rows.append(rng.standard_normal((used, width), dtype=np.float32)[marks[:used]])
+        return torch.from_numpy(np.concatenate(rows)).to(self.device)
+
     def _stack(
         self, purpose: str, step: int, draw: Callable[[np.random.Generator], np.ndarray]
     ) -> Tensor:

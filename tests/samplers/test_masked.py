@@ -10,18 +10,12 @@ from torch import Tensor
 from bakeoff.samplers.choice_table import CHOICES
 from bakeoff.samplers.distribution import temper
 from bakeoff.samplers.errors import InputError
-from bakeoff.samplers.masked import (
-    MaskedSample,
-    StepRecord,
-    backtrack,
-    backtrack_score,
-    gumbel,
-    remask,
-    sample_masked,
-)
+from bakeoff.samplers.masked import MaskedSample, sample_masked
 from bakeoff.samplers.recipe import Recipe
+from bakeoff.samplers.remasking import backtrack, backtrack_score, gumbel, remask
 from bakeoff.samplers.schedules import masked_after, masking_temperatures, raw_counts
 from bakeoff.samplers.streams import Streams
+from bakeoff.samplers.trace import StepRecord
 
 CODES, MASK, GRID = 20, 25, (6, 5)
 
@@ -35,11 +29,14 @@ class Network:
         self.places = torch.randn(30, CODES, generator=generator, dtype=torch.float64)
         self.calls: list[tuple[int, float]] = []
 
-    def __call__(self, tokens: Tensor, timestep: int, scale: float) -> Tensor:
+    def __call__(
+        self, tokens: Tensor, timestep: int, scale: float, where: Tensor | None = None
+    ) -> Tensor:
         self.calls.append((timestep, scale))
         seen = self.embedding[tokens.flatten(1)]  # [B, K, C]
         mixed = seen.roll(1, dims=1) + seen.mean(dim=1, keepdim=True) + 0.1 * timestep
-        return ((1 + scale) * (mixed * self.places).sin()).float()
+        logits = ((1 + scale) * (mixed * self.places).sin()).float()
+        return logits if where is None else logits[where]
 
 
 def sample(
@@ -79,13 +76,15 @@ def test_backtrack_masks_what_the_official_one_masks(golden_file: Any) -> None:
         tensors, mask = golden_file.part(case["id"]), case["mask_token_id"]
         before, after = tensors["in.z_before_forward"], tensors["in.z_after_forward"]
         log_probs = temper(token_major(tensors["in.inversion_logits"]), 1.0)
-        flat, uniform = after.flatten(1), torch.full(after.flatten(1).shape, 0.5)
-        score = backtrack_score("high_max_prob", log_probs, flat, uniform, 0.0)
+        flat = after.flatten(1)
+        known, score = flat != mask, torch.zeros(flat.shape)
+        rows, nothing = log_probs[known], torch.zeros(int(known.sum()))
+        score[known] = backtrack_score("high_max_prob", rows, flat[known], nothing)
         back = backtrack(before, after, score, "high_max_prob", mask)
         assert back.equal(tensors["out.z_backtracked_official"])
         # the paper's order on the official count
-        score = backtrack_score("low_token_prob", log_probs, flat, uniform, 0.0)
-        score = score.masked_fill(flat == mask, torch.inf)
+        score = torch.full(flat.shape, torch.inf)
+        score[known] = backtrack_score("low_token_prob", rows, flat[known], nothing)
         lowest = remask(flat, score, torch.tensor([case["n_remasked"]]), mask).view_as(after)
         assert lowest.equal(tensors["out.alt_lowest_prob_of_kept_token"])
 
@@ -108,10 +107,10 @@ def test_backtrack_counts_every_image_for_itself() -> None:
 
 
 def test_paper_and_official_backtracks_prefer_opposite_tokens() -> None:
-    log_probs = torch.tensor([[[0.9, 0.1], [0.6, 0.4]]]).log()
-    tokens, uniform = torch.tensor([[0, 1]]), torch.full((1, 2), 0.5)
-    paper = backtrack_score("low_token_prob", log_probs, tokens, uniform, 0.0)
-    official = backtrack_score("high_max_prob", log_probs, tokens, uniform, 0.0)
+    log_probs = torch.tensor([[0.9, 0.1], [0.6, 0.4]]).log()
+    tokens, nothing = torch.tensor([0, 1]), torch.zeros(2)
+    paper = backtrack_score("low_token_prob", log_probs, tokens, nothing)
+    official = backtrack_score("high_max_prob", log_probs, tokens, nothing)
     assert paper.argmin() == 1 and official.argmin() == 0
 
 

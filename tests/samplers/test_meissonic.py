@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from bakeoff.samplers.errors import InputError
-from bakeoff.samplers.masked import StepRecord
 from bakeoff.samplers.meissonic import MeissonicSampler
 from bakeoff.samplers.networks.vq import to_uint8
 from bakeoff.samplers.recipe import Recipe
+from bakeoff.samplers.trace import StepRecord
 
 SMALL = Path(__file__).parents[1] / "golden/meissonic"  # random weights, official layout
 PLAIN, COMPRESSED = SMALL / "ckpt_plain", SMALL / "ckpt_compressed"
