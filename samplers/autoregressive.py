@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -9,16 +10,19 @@ from bakeoff.samplers.distribution import (
     difference,
     divergence,
     draw,
+    entropy,
     guide,
     lowest,
     regularize,
     temper,
     truncate,
 )
+from bakeoff.samplers.networks.key_value_cache import KeyValueCache
 from bakeoff.samplers.networks.llamagen import LlamaGenTransformer
 from bakeoff.samplers.recipe import Differential, Recipe
 from bakeoff.samplers.schedules import noise_deviation
 from bakeoff.samplers.streams import Streams
+from bakeoff.samplers.trace import Callback, StepRecord
 
 # Differential sampling needs some divergences to tell a low one.
 WARM_UP = 16
@@ -26,15 +30,15 @@ WARM_UP = 16
 
 @dataclass(frozen=True)
 class TokenSequences:
-    """Tokens [B, N] and what each image cost.
+    """Tokens [B, N] and what each image cost, int64 [B].
 
-    A row-evaluation is one network pass of one row over one position: N tokens cost N, or 2 N with
-    guidance. Rows that only pad a batch do not count.
+    A row-evaluation is one network pass of one row over one position (the pass over the condition
+    counts as one): N tokens cost N, or 2 N with guidance. Rows that only pad a batch do not count.
     """
 
     tokens: Tensor
-    row_evaluations: int
-    network_calls: int
+    row_evaluations: np.ndarray
+    network_calls: np.ndarray
 
 
 def generate_tokens(
@@ -43,45 +47,101 @@ def generate_tokens(
     mask: Tensor | None,
     recipe: Recipe,
     streams: Streams,
-    *,
-    guided_tokens: int | None = None,
+    callback: Callback | None = None,
 ) -> TokenSequences:
     """Draw the N image tokens of B images, one image for each seed of `streams`.
 
-    condition [B, ...] and mask [B, T] as the network takes them; `guided_tokens` limits guidance to
-    the first tokens (all by default; LlamaGen's `cfg_interval` + 2).
+    condition [B, ...] and mask [B, T] as the network takes them; `callback` sees every position.
     """
     batch, steps = len(condition), network.config.block_size
-    guided = recipe.guidance_scale > 1
-    guided_tokens = steps if guided_tokens is None else guided_tokens
-    if guided:
-        condition = torch.cat([condition, network.unconditional(batch)])
-        mask = None if mask is None else mask.repeat(2, 1)
-    redraw = Redraw(recipe.differential) if recipe.differential else None
-    logits, cache = network.prefill(condition, mask)
-    tokens: list[Tensor] = []
+    guided = guided_positions(recipe, steps)
+    hidden, cache = prefill(network, condition, mask, guided)
+    position = _Position(recipe, streams, steps)
+    tokens = torch.full((batch, steps), -1, device=hidden.device)
     for step in range(steps):
         if step > 0:
-            logits = network.decode(tokens[-1].repeat(2 if guided else 1), cache)
-        conditional, unconditional = logits[:batch], logits[batch:]
-        if guided and step < guided_tokens:
-            conditional = guide(unconditional, conditional, recipe.guidance_scale)
-        tokens.append(_draw_token(conditional, step, steps, recipe, streams, redraw))
-    rows = 2 if guided else 1
-    return TokenSequences(torch.stack(tokens, dim=1), rows * steps, steps)
+            if step == guided.stop:
+                cache.keep(torch.arange(batch, device=hidden.device))
+            hidden = network.decode(tokens[:, step - 1].repeat(cache.rows // batch), cache)
+        if step in guided:
+            given, without = hidden.float().split(batch)
+            # The head is linear without bias: guiding before it gives the same and halves its work.
+            hidden = guide(without, given, recipe.guidance_scale).to(hidden.dtype)
+        tokens[:, step] = position.draw(network.head(hidden[:batch]), step)
+        if callback:
+            callback(position.record(tokens, step))
+    cost = np.full(batch, steps + guided.stop)
+    return TokenSequences(tokens, cost, np.full(batch, steps))
 
 
-def _draw_token(
-    logits: Tensor, step: int, steps: int, recipe: Recipe, streams: Streams, redraw: "Redraw | None"
-) -> Tensor:
-    if recipe.noise:
-        normal = streams.normal("regularization", step, logits.shape[1:])
-        logits = regularize(logits, normal, noise_deviation(recipe.noise, step, steps))
-    log_probs = temper(logits, recipe.temperature)  # [B, V]
-    if redraw:
-        log_probs = redraw(log_probs)
-    log_probs = truncate(log_probs, recipe.top_k, recipe.top_p)
-    return draw(log_probs, streams.uniform("tokens", step, ()), recipe.temperature)
+def guided_positions(recipe: Recipe, steps: int) -> range:
+    """Return which of N positions are guided.
+
+    Rows without the condition are fed from the first position to the end of this range, since the
+    later ones look at the earlier ones; then they are dropped.
+    """
+    if recipe.guidance_scale == 1:
+        return range(0)
+    start, stop = recipe.guidance_interval or (0, steps)
+    return range(min(start, steps), min(stop, steps))
+
+
+def prefill(
+    network: LlamaGenTransformer, condition: Tensor, mask: Tensor | None, guided: range
+) -> tuple[Tensor, KeyValueCache]:
+    """Feed the condition of B images, and behind it the unconditional one if any are guided."""
+    if guided.stop:
+        condition = torch.cat([condition, network.unconditional(len(condition))])
+        mask = None if mask is None else mask.repeat(2, 1)
+    return network.prefill(condition, mask)
+
+
+class _Position:
+    """From logits to the token of one position after the other, as the recipe says."""
+
+    def __init__(self, recipe: Recipe, streams: Streams, steps: int) -> None:
+        self.recipe, self.streams, self.steps = recipe, streams, steps
+        self.uniform = streams.uniform("tokens", 0, (steps,))  # [B, N]
+        self.argmax_from = steps if recipe.argmax_from is None else recipe.argmax_from
+        self.redraw = Redraw(recipe.differential) if recipe.differential else None
+        self.predicted: Tensor | None = None  # log-probabilities [B, V] before any redraw
+        self.previous: Tensor | None = None  # those of the position before
+        self.drawn: Tensor | None = None  # those that the token was drawn from
+
+    def draw(self, logits: Tensor, step: int) -> Tensor:
+        """Return tokens [B] from guided logits [B, V]."""
+        recipe = self.recipe
+        if recipe.noise:
+            normal = self.streams.normal("regularization", step, logits.shape[1:])
+            logits = regularize(logits, normal, noise_deviation(recipe.noise, step, self.steps))
+        self.previous, self.predicted = self.predicted, temper(logits, recipe.temperature)
+        changed = self.redraw(self.predicted) if self.redraw else self.predicted
+        self.drawn = truncate(changed, recipe.top_k, recipe.top_p)
+        temperature = 0.0 if step >= self.argmax_from else recipe.temperature
+        return draw(self.drawn, self.uniform[:, step], temperature)
+
+    def record(self, tokens: Tensor, step: int) -> StepRecord:
+        """Return what a callback sees of tokens [B, N] after a step."""
+        assert self.predicted is not None
+        assert self.drawn is not None
+        none = torch.full_like(self.predicted[:, 0], torch.nan)
+        redrawn = self.redraw.low if self.redraw else torch.zeros_like(none)
+        known = self.previous is not None
+        return StepRecord(
+            step=step,
+            phase="forward",
+            tokens=as_grid(tokens),
+            masked=(tokens < 0).sum(dim=1),
+            entropy=entropy(self.drawn),
+            divergence=divergence(self.predicted, self.previous) if known else none,
+            redrawn=redrawn,
+        )
+
+
+def as_grid(tokens: Tensor) -> Tensor:
+    """Return a copy of tokens [B, N] as a square grid [B, h, w]."""
+    side = round(tokens.shape[1] ** 0.5)
+    return tokens.clone().unflatten(1, (side, side))
 
 
 class Redraw:
@@ -98,9 +158,11 @@ class Redraw:
         self.choice = choice
         self.previous: Tensor | None = None
         self.divergences: list[Tensor] = []
+        self.low = torch.zeros(0)  # 1 for the images whose last distribution was replaced, [B]
 
     def __call__(self, current: Tensor) -> Tensor:
         """Return the log-probabilities [B, V] to draw the next token from."""
+        self.low = torch.zeros_like(current[:, 0])
         previous, self.previous = self.previous, current
         if previous is None:
             return current
@@ -110,6 +172,7 @@ class Redraw:
         seen = torch.stack(self.divergences, dim=1)  # [B, positions]
         count = int(seen.shape[1] * self.choice.percent / 100)
         low = lowest(seen, count)[:, -1:]
+        self.low = low[:, 0].to(current.dtype)
         changed = torch.where(low, difference(current, previous, self.choice.rule), current)
         if self.choice.carry == "modified":
             self.previous = changed

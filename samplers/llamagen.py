@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bakeoff.samplers.autoregressive import generate_tokens
 from bakeoff.samplers.errors import InputError
+from bakeoff.samplers.jacobi import decode_jacobi
 from bakeoff.samplers.networks.checkpoint import hash_files, load_config, load_state, load_weights
 from bakeoff.samplers.networks.llamagen import LlamaGenConfig, LlamaGenTransformer
 from bakeoff.samplers.networks.llamagen_vq import LlamaGenVQ, LlamaGenVQConfig, to_uint8
@@ -18,6 +19,7 @@ from bakeoff.samplers.networks.t5_text import T5TextEncoder
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.sampler import Generation, check_batch
 from bakeoff.samplers.streams import Streams
+from bakeoff.samplers.trace import Callback
 
 # entries that official files may hold besides their weights
 TRANSFORMER_EXTRAS = ("freqs_cis",)
@@ -69,8 +71,14 @@ class LlamaGenSampler:
         return cls(name or root.name, hash_files(root), text, network, tokenizer)
 
     @torch.inference_mode()
-    def generate(self, prompts: Sequence[str], seeds: Sequence[int], recipe: Recipe) -> Generation:
-        """Make one image per (prompt, seed) pair.
+    def generate(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        recipe: Recipe,
+        callback: Callback | None = None,
+    ) -> Generation:
+        """Make one image per (prompt, seed) pair; `callback` sees the tokens after every step.
 
         Raises:
             InputError: the recipe does not suit the family, or prompts and seeds differ in number.
@@ -82,7 +90,10 @@ class LlamaGenSampler:
         if states.device.type == "cuda":  # whose work goes on after the call; copies wait for it
             torch.cuda.synchronize(states.device)
         times.append(perf_counter())
-        drawn = generate_tokens(self.network, states, mask, recipe, Streams(seeds, states.device))
+        streams, loop = Streams(seeds, states.device), generate_tokens
+        if recipe.jacobi:
+            loop = decode_jacobi
+        drawn = loop(self.network, states, mask, recipe, streams, callback)
         grid = self.network.config.grid
         tokens = drawn.tokens.unflatten(1, (grid, grid)).cpu()
         times.append(perf_counter())

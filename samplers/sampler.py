@@ -8,21 +8,23 @@ import numpy as np
 
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.recipe import Recipe
+from bakeoff.samplers.trace import Callback
 
 
 @dataclass(frozen=True)
 class Generation:
     """A batch of images with what it took to make them.
 
-    images: uint8 [B, H, W, 3]; tokens: int64 [B, h, w]; row_evaluations: network passes per image,
-    each batch row counted; network_calls: passes of the batch; seconds: by stage (text, network,
+    images: uint8 [B, H, W, 3]; tokens: int64 [B, h, w]; row_evaluations: int64 [B], network passes
+    for an image, each row of it counted (and each position, where a pass predicts several);
+    network_calls: int64 [B], passes that an image took part in; seconds: by stage (text, network,
     decode), for the whole batch.
     """
 
     images: np.ndarray
     tokens: np.ndarray
-    row_evaluations: int
-    network_calls: int
+    row_evaluations: np.ndarray
+    network_calls: np.ndarray
     seconds: dict[str, float]
 
 
@@ -33,8 +35,14 @@ class Sampler(Protocol):
     family: str
     weights_hash: str
 
-    def generate(self, prompts: Sequence[str], seeds: Sequence[int], recipe: Recipe) -> Generation:
-        """Make one image per (prompt, seed) pair.
+    def generate(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        recipe: Recipe,
+        callback: Callback | None = None,
+    ) -> Generation:
+        """Make one image per (prompt, seed) pair; `callback` sees the tokens after every step.
 
         Raises:
             InputError: the recipe does not suit the family, or prompts and seeds differ in number.

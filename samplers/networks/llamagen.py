@@ -15,10 +15,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bakeoff.samplers.errors import InputError, unknown
+from bakeoff.samplers.networks.key_value_cache import (
+    ConditionPass,
+    KeyValueCache,
+    StepPass,
+    WholePass,
+    WindowPass,
+)
 from bakeoff.samplers.networks.llamagen_blocks import (
+    Attend,
     Block,
     CaptionEmbedder,
-    KeyValueCache,
     LabelEmbedder,
     RMSNorm,
 )
@@ -178,47 +185,68 @@ class LlamaGenTransformer(nn.Module):
         fed = self.tok_embeddings(tokens[:, :-1]).to(self._activation_dtype())
         x = torch.cat([self._embed_condition(condition), fed], dim=1)
         seen = attention_mask(mask, self.config.cls_token_num, x.shape[1], x.device)
-        x = self._run(x, 0, seen)
+        x = self._run(x, self._rotations()[: x.shape[1]], WholePass(seen))
         return self.output(x[:, self.config.cls_token_num - 1 :]).float()
 
     def prefill(
         self, condition: Tensor, mask: Tensor | None = None
     ) -> tuple[Tensor, KeyValueCache]:
-        """Return the logits [R, V] float32 of token 0, and the cache to decode from.
+        """Return the hidden state [R, D] that tells token 0, and the cache to decode from.
 
-        condition and mask as in `forward`, one row for each of the R sequences.
+        condition and mask as in `forward`, one row for each of the R sequences; see `head`.
         """
-        config, x = self.config, _repeated(self._embed_condition(condition))
-        mask = None if mask is None else _repeated(mask)
-        shape = config.n_layer, len(x), config.n_head, config.slots, config.head_dim
+        config, x = self.config, self._embed_condition(condition)
         cache = KeyValueCache(
-            rows=len(condition),
-            keys=x.new_zeros(shape),
-            values=x.new_zeros(shape),
-            kept=None if mask is None else _kept_slots(mask, config.block_size),
+            x[:, 0], layers=config.n_layer, heads=config.n_head, slots=config.block_size
         )
+        cache.weigh(mask, config.cls_token_num)
         seen = attention_mask(mask, config.cls_token_num, config.cls_token_num, x.device)
-        return self._advance(x, seen, cache), cache
+        table = self._rotations()[: config.cls_token_num]
+        hidden = self._run(_padded(x), table, ConditionPass(cache, seen, mask))
+        return hidden[: len(x), -1], cache
 
     def decode(self, tokens: Tensor, cache: KeyValueCache) -> Tensor:
-        """Feed the newest tokens [R]; return the next ones' logits [R, V] float32."""
-        x = self.tok_embeddings(_repeated(tokens))[:, None].to(self._activation_dtype())
-        kept = None if cache.kept is None else cache.kept[..., : cache.length + 1]
-        return self._advance(x, kept, cache)
+        """Feed the newest tokens [R]; return the hidden states [R, D] that tell the next ones."""
+        slot = self.config.cls_token_num + cache.filled - 1
+        hidden = self._feed(tokens[:, None], self._rotations()[slot : slot + 1], StepPass(cache))
+        cache.filled += 1
+        return hidden[:, 0]
 
-    def _advance(self, x: Tensor, mask: Tensor | None, cache: KeyValueCache) -> Tensor:
-        start = cache.length
-        hidden = self._run(x, start, mask, cache)
-        cache.length = start + x.shape[1]
-        return self.output(hidden[:, -1])[: cache.rows].float()  # [R, V]
-
-    def _run(
-        self, x: Tensor, start: int, mask: Tensor | None, cache: KeyValueCache | None = None
+    def decode_window(
+        self, tokens: Tensor, starts: Tensor, cache: KeyValueCache, *, end: int | None = None
     ) -> Tensor:
-        table = self.table[start : start + x.shape[1]].to(x.device)
+        """Feed S tokens of each row at once; return the hidden states [R, S, D] behind each.
+
+        tokens [R, S] are the image tokens from `starts` [R] on; what the cache holds of them and
+        those behind is replaced or not looked at. `end` is the end of the last window, N - 1 by
+        default.
+        """
+        places = starts[:, None] + torch.arange(tokens.shape[1], device=starts.device)  # [R, S]
+        table = self._rotations()[self.config.cls_token_num + _padded(places)]
+        end = cache.slots if end is None else 1 + end
+        return self._feed(tokens, table, WindowPass(cache, 1 + places, end))
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Return the logits [..., V] float32 of hidden states [..., D]."""
+        rows = hidden.reshape(-1, 1, hidden.shape[-1])
+        logits = self.output(_padded(rows))[: len(rows)]
+        return logits.view(*hidden.shape[:-1], -1).float()
+
+    def _feed(self, tokens: Tensor, table: Tensor, attend: Attend) -> Tensor:
+        x = self.tok_embeddings(_padded(tokens)).to(self._activation_dtype())
+        return self._run(x, table, attend)[: len(tokens)]
+
+    def _run(self, x: Tensor, table: Tensor, attend: Attend) -> Tensor:
+        table = table[..., None, None, :]  # the same for queries and keys of all heads
         for layer in self.layers:
-            x = layer(x, table, mask, cache)
+            x = layer(x, table, attend)
         return self.norm(x)
+
+    def _rotations(self) -> Tensor:
+        device = self.tok_embeddings.weight.device
+        if self.table.device != device:
+            self.table = self.table.to(device)
+        return self.table
 
     def _embed_condition(self, condition: Tensor) -> Tensor:
         return self.cls_embedding(condition).to(self._activation_dtype())
@@ -230,9 +258,10 @@ class LlamaGenTransformer(nn.Module):
         return weight.dtype
 
 
-def _repeated(x: Tensor) -> Tensor:
-    rows = len(x)
-    return x if rows >= EXACT_ROWS else x[torch.arange(EXACT_ROWS, device=x.device) % rows]
+def _padded(x: Tensor) -> Tensor:
+    """Add rows of zeros to x [R, S, ...] until it has EXACT_ROWS tokens at least."""
+    missing = -(-EXACT_ROWS // x.shape[1]) - len(x)
+    return torch.cat([x, x.new_zeros(missing, *x.shape[1:])]) if missing > 0 else x
 
 
 def _initialize(module: nn.Module) -> None:

@@ -3,40 +3,23 @@
 Parameter names are those of the official checkpoints.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bakeoff.samplers.networks.attention import attention
+# What a pass does with each layer's queries, keys and values; see `key_value_cache.py`.
+Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
-    """Turn each pair of neighbouring components of x [..., S, hd] by table [S, hd / 2].
+    """Turn each pair of neighbouring components of x [..., hd] by table [..., hd / 2].
 
     The arithmetic is float32, the result has the dtype of x.
     """
-    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)).contiguous())
+    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
     return torch.view_as_real(pairs * table).flatten(-2).to(x.dtype)
-
-
-@dataclass
-class KeyValueCache:
-    """Keys (after rotation) and values of the `length` slots fed so far, with room for all."""
-
-    rows: int  # sequences asked for; the buffers may hold repeated ones beyond them
-    keys: Tensor  # [n_layer, R, H, T + N, hd]
-    values: Tensor
-    kept: Tensor | None  # condition and image slots worth looking at, boolean [R, 1, 1, T + N]
-    length: int = 0
-
-    def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Store k and v [R, H, S, hd] behind the filled slots; return all those now filled."""
-        end = self.length + k.shape[2]
-        self.keys[layer, :, :, self.length : end] = k
-        self.values[layer, :, :, self.length : end] = v
-        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
 
 
 class RMSNorm(nn.Module):
@@ -49,9 +32,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x [..., D] normed."""
-        wide = x.float()
-        wide = wide * torch.rsqrt(wide.pow(2).mean(dim=-1, keepdim=True) + self.eps)
-        return wide.to(x.dtype) * self.weight.to(x.dtype)
+        return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), self.eps)
 
 
 class Attention(nn.Module):
@@ -63,16 +44,14 @@ class Attention(nn.Module):
         self.wqkv = nn.Linear(dim, 3 * dim, bias=False)
         self.wo = nn.Linear(dim, dim, bias=False)
 
-    def forward(
-        self, x: Tensor, table: Tensor, mask: Tensor | None, cache: KeyValueCache | None
-    ) -> Tensor:
-        """Return [R, S, D] for x [R, S, D], which a cache puts behind the slots it holds."""
+    def forward(self, x: Tensor, table: Tensor, attend: Attend) -> Tensor:
+        """Return [R, S, D] for x [R, S, D], rotated by table [R | 1, S, 1, 1, hd / 2]."""
         qkv = self.wqkv(x).unflatten(-1, (3, self.n_head, -1))  # [R, S, 3, H, hd]
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        q, k = rotate(q, table), rotate(k, table)
-        if cache is not None:
-            k, v = cache.append(self.layer, k, v)
-        return self.wo(attention(q, k, v, mask).transpose(1, 2).flatten(2))
+        q, k = rotate(qkv[:, :, :2], table).permute(2, 0, 3, 1, 4)
+        mixed = attend(self.layer, q, k, qkv[:, :, 2].transpose(1, 2)).transpose(1, 2).flatten(2)
+        if len(mixed) < len(x):  # rows that only pad the matrix products have nothing to look at
+            mixed = F.pad(mixed, (0, 0, 0, 0, 0, len(x) - len(mixed)))
+        return self.wo(mixed)
 
 
 class FeedForward(nn.Module):
@@ -99,11 +78,9 @@ class Block(nn.Module):
         self.attention_norm = RMSNorm(dim, eps)
         self.ffn_norm = RMSNorm(dim, eps)
 
-    def forward(
-        self, x: Tensor, table: Tensor, mask: Tensor | None, cache: KeyValueCache | None
-    ) -> Tensor:
-        """Return [R, S, D] for x [R, S, D]."""
-        x = x + self.attention(self.attention_norm(x), table, mask, cache)
+    def forward(self, x: Tensor, table: Tensor, attend: Attend) -> Tensor:
+        """Return [R, S, D] for x [R, S, D]; see `Attention` for the others."""
+        x = x + self.attention(self.attention_norm(x), table, attend)
         return x + self.feed_forward(self.ffn_norm(x))
 
 
