@@ -18,7 +18,7 @@ from bakeoff.platform.metrics import check_metrics
 from bakeoff.platform.study_file import ModelPart, StudyPart, parse_study, read_text
 from bakeoff.samplers.catalog import MODELS, find_model
 from bakeoff.samplers.errors import InputError, cut, shown, unknown
-from bakeoff.samplers.recipe import Recipe
+from bakeoff.samplers.recipe import BUDGET, Recipe
 
 SHIPPED = Path(__file__).parent / "studies"
 DEFAULT_RECIPE = "default"  # in `like`: the recipe that the catalogue gives a model
@@ -137,22 +137,42 @@ def _entries(part: StudyPart, folder: Path) -> Iterator[Entry]:
         if model.name in names:
             raise InputError(f"{where} {model.name!r} is named twice: join the recipes or set name")
         names.append(model.name)
-        recipes: dict[str, Recipe] = {}
-        if default:
-            recipes[DEFAULT_RECIPE] = default
-        for name, given in model_part.recipes.items():
-            try:
-                recipe, offset = _recipe(given, recipes)
-                recipe.check_family(model.family)
-            except InputError as error:
-                raise InputError(f"{where}.recipes.{name}: {error}") from None
-            recipes[name] = recipe
+        for name, recipe, offset in _recipes(model_part, default, model.family, where):
             seeds = tuple(seed + offset for seed in part.seeds)
             if len(set(seeds)) < len(seeds):
                 raise InputError(
                     f"seeds {shown(part.seeds)} name a seed twice: name each seed once"
                 )
             yield Entry(f"{model.name}/{name}", model, recipe, seeds)
+
+
+def _recipes(
+    part: ModelPart, default: Recipe | None, family: str, where: str
+) -> Iterator[tuple[str, Recipe, int]]:
+    """Give the name, the recipe and the seeds' offset of each entry of a model."""
+    if not part.recipes and not part.grid:
+        raise InputError(f"{where} has no recipes: give recipes or a grid")
+    above = {DEFAULT_RECIPE: default} if default else {}
+    made: set[tuple[str, int]] = set()
+    for name, given in part.recipes.items():
+        try:
+            recipe, offset = _recipe(given, above)
+            recipe.check_family(family)
+        except InputError as error:
+            raise InputError(f"{where}.recipes.{name}: {error}") from None
+        above[name] = recipe
+        made.add((recipe.recipe_id, offset))
+        yield name, recipe, offset
+    try:
+        offset, grid = _grid(part.grid, above) if part.grid else (0, {})
+        for name, recipe in grid.items():
+            recipe.check_family(family)
+            if name in part.recipes:
+                raise InputError(f"its recipe {name!r} is named like one of recipes: rename that")
+            if (recipe.recipe_id, offset) not in made:  # a grid around a recipe holds it, too
+                yield name, recipe, offset
+    except InputError as error:
+        raise InputError(f"{where}.grid: {error}") from None
 
 
 def _model(part: ModelPart, folder: Path, where: str) -> tuple[Model, Recipe | None]:
@@ -189,15 +209,32 @@ def _recipe(given: object, above: Mapping[str, Recipe]) -> tuple[Recipe, int]:
         return Recipe.from_text(given), 0
     if not isinstance(given, dict):
         raise InputError(f"recipe must be a text or a mapping of choices, got {shown(given)}")
-    choices: dict[str, Any] = dict(given)
+    base, choices, offset = _inherit(given, above)
+    return Recipe.from_dict(base | choices), offset
+
+
+def _grid(given: dict[str, Any], above: Mapping[str, Recipe]) -> tuple[int, dict[str, Recipe]]:
+    """Return the offset of the seeds and the recipes of a grid by their names."""
+    base, choices, offset = _inherit(given, above)
+    return offset, Recipe.grid(**{key: [value] for key, value in base.items()} | choices)
+
+
+def _inherit(
+    given: dict[str, Any], above: Mapping[str, Recipe]
+) -> tuple[dict[str, Any], dict[str, Any], int]:
+    """Split a mapping into what it takes from the recipe it is like, its own, and its offset."""
+    choices = dict(given)
     like, offset = choices.pop("like", None), choices.pop("seed_offset", 0)
     if type(offset) is not int or not 0 <= offset < 2**62:
         raise InputError(f"seed_offset must be a whole number from 0, got {shown(offset)}")
     if like is None:
-        return Recipe.from_dict(choices), offset
+        return {}, choices, offset
     if not isinstance(like, str) or like not in above:
         raise unknown("like", cut(like), above)
-    return Recipe.from_dict(above[like].to_dict() | choices), offset
+    base = above[like].to_dict()
+    if BUDGET in choices:  # which says how many steps there are
+        base.pop("steps", None)
+    return base, choices, offset
 
 
 def _with_baseline(entries: Iterator[Entry], baseline: str | None) -> tuple[Entry, ...]:
@@ -213,11 +250,13 @@ def _with_baseline(entries: Iterator[Entry], baseline: str | None) -> tuple[Entr
 
 def _refuse_shared_samples(entries: tuple[Entry, ...]) -> None:
     """Refuse entries that would hold the same images, and so could only tie."""
-    for place, entry in enumerate(entries):
-        for other in entries[:place]:
-            same = entry.model == other.model and entry.recipe.recipe_id == other.recipe.recipe_id
-            if same and set(entry.seeds) & set(other.seeds):
+    made: dict[tuple[Model, str], list[Entry]] = {}
+    for entry in entries:
+        alike = made.setdefault((entry.model, entry.recipe.recipe_id), [])
+        for other in alike:
+            if set(entry.seeds) & set(other.seeds):
                 raise InputError(
                     f"{entry.name} has the recipe and seeds of {other.name}: change its recipe, or "
                     "give it a seed_offset as a control"
                 )
+        alike.append(entry)

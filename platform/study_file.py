@@ -31,13 +31,15 @@ class ModelPart(_Part):
     """A model of the catalogue or a checkpoint folder, and its recipes by name.
 
     A recipe is a text, a mapping (`like` names the recipe it starts from, `seed_offset` shifts its
-    seeds), or nothing for the model's default.
+    seeds), or nothing for the model's default. In `grid` every choice may be a list, and each
+    combination is a recipe.
     """
 
     model: str | None = None
     path: str | None = None
     name: Name | None = None
-    recipes: Annotated[dict[Name, Any], Field(min_length=1)]
+    recipes: dict[Name, Any] = {}
+    grid: Annotated[dict[str, Any], Field(min_length=1)] | None = None
 
 
 class StudyPart(_Part):

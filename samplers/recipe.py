@@ -23,6 +23,7 @@ from bakeoff.samplers.choices import (
 from bakeoff.samplers.combinations import check_combination, check_family
 from bakeoff.samplers.cost import row_evaluations, steps_within
 from bakeoff.samplers.errors import InputError, cut, shown, unknown
+from bakeoff.samplers.grid import expand
 from bakeoff.samplers.recipe_text import number, pair, parse_line, parse_pair, quote
 
 __all__ = ["Differential", "Jacobi", "Momentum", "Noise", "Recipe", "Schedule", "Zigzag"]
@@ -109,6 +110,18 @@ class Recipe(BaseModel):
             raise InputError(f"recipe must be a mapping of choices to values, got {shown(choices)}")
         return cls(**choices)
 
+    @classmethod
+    def grid(cls, **choices: Any) -> dict[str, Self]:
+        """Return every combination of the choices' lists, by names; see `grid.py`.
+
+        Raises:
+            InputError: a combination is refused, which the sentence names, or there are too many.
+        """
+        for key in choices:
+            if key not in (*cls.model_fields, BUDGET):
+                raise unknown("grid key", cut(key), [*cls.model_fields, BUDGET])
+        return expand(cls, choices)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the choices that differ from the defaults, as plain values for YAML."""
         plain = self.model_dump(mode="json", exclude_defaults=True)
@@ -126,6 +139,8 @@ class Recipe(BaseModel):
     def text_of(self, name: str) -> str:
         """Spell the value of a field."""
         value = getattr(self, name)
+        if value is None:
+            return "none"
         if isinstance(value, Parameters):
             return value.text(self.preset)
         if isinstance(value, tuple):

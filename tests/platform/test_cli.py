@@ -19,7 +19,7 @@ from bakeoff.platform.cli import app
 from bakeoff.platform.metrics import METRICS
 from bakeoff.platform.store import Store
 from bakeoff.samplers.catalog import MODELS
-from bakeoff.samplers.choices import CHOICES
+from bakeoff.samplers.choice_table import CHOICES
 
 STUDY = """
 name: small
@@ -163,6 +163,7 @@ def test_a_store_that_cannot_be_trusted_is_refused_and_left_alone(
         (["leaderboard", "absent"], "store absent does not exist"),
         (["show", "absent"], "store absent does not exist"),
         (["dashboard", "absent"], "store absent does not exist"),
+        (["traces", "absent"], "store absent does not exist"),
     ],
 )
 def test_what_is_not_there_is_refused_by_the_real_process(
@@ -181,7 +182,7 @@ def test_what_is_not_there_is_refused_by_the_real_process(
         ("recipes", ["paper section 3.3", "cost +3N−3", "masked and autoregressive models"]),
         ("benchmarks", [*BENCHMARKS, "held_out", "single_object", "prompts: FILE.txt"]),
         ("metrics", METRICS),
-        ("--help", ["run", "leaderboard", "show", "dashboard", "models", "recipes", "metrics"]),
+        ("--help", ["run", "leaderboard", "show", "traces", "dashboard", "models", "recipes"]),
     ],
 )
 def test_lists_name_everything_that_a_study_may(verb: str, names: list[str]) -> None:
@@ -219,6 +220,44 @@ def test_a_store_is_read_by_the_other_verbs(finished: tuple[Path, object], tmp_p
     result = invoke("show", store, "--out", sheet)
     assert result.exit_code == 0 and str(sheet) in result.stdout.replace("\n", "")
     assert Image.open(sheet).format == "PNG"
+
+
+def test_the_leaderboard_ranks_entries_of_equal_cost(finished: tuple[Path, object]) -> None:
+    store = finished[0] / "bakeoff-store/trial"
+    groups = json.loads(invoke("leaderboard", store, "--equal", "steps", "--json").stdout)["groups"]
+    found = {g["terms"]: {standing["entry"] for standing in g["standings"]} for g in groups}
+    assert found == {
+        "steps 4": {"masked/vanilla", "masked/noise"},
+        "steps 64": {"autoregressive/vanilla"},
+    }
+    text = invoke("leaderboard", store, "--equal", "compute").stdout
+    assert "row-evaluations 8: wins against masked/vanilla" in text
+    assert "nothing to compare with" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--equal", "step"], "equal 'step' is unknown; did you mean 'steps'?"),
+        (["--equal", "steps", "--tasks"], "--tasks cannot combine with --equal"),
+    ],
+)
+def test_a_wrong_comparison_is_refused(
+    finished: tuple[Path, object], options: list[str], told: str
+) -> None:
+    result = invoke("leaderboard", finished[0] / "bakeoff-store/trial", *options)
+    assert told in refusal(result.exit_code, result.stdout, result.stderr)
+
+
+def test_traces_that_are_not_there_are_told(finished: tuple[Path, object]) -> None:
+    store = finished[0] / "bakeoff-store/trial"
+    for options, told in [
+        ([], "study 'trial' has no traces: write 'traces: true' in the study and run it again"),
+        (["--entry", "masked/noise"], "entry 'masked/noise' has no traces"),
+        (["--entry", "masked/nois"], "did you mean 'masked/noise'?"),
+    ]:
+        result = invoke("traces", store, *options)
+        assert told in refusal(result.exit_code, result.stdout, result.stderr)
 
 
 def test_a_model_without_readable_weights_fails_and_is_told(

@@ -48,6 +48,67 @@ def test_a_recipe_changes_the_one_that_it_is_like() -> None:
     assert str(read(text).entries[2].recipe) == "steps=8 guidance_scale=2 noise=abs_cos(1)"
 
 
+def test_row_evaluations_take_the_place_of_steps() -> None:
+    text = GOOD.replace("plain:", "paid: {like: vanilla, row_evaluations: 40, zigzag: masked}")
+    assert read(text).entries[2].recipe.steps == 8  # 5N - 3
+
+
+GRID = (
+    "    grid: {like: vanilla, noise: [null, abs_cos(1)], zigzag: [null, {rule: random, stop: 2}]}"
+)
+
+
+def test_a_grid_makes_an_entry_of_every_combination() -> None:
+    entries = {entry.name.partition("/")[2]: entry for entry in read(GOOD + GRID).entries}
+    recipes = {
+        "noise-none.zigzag-random-stop-2": "zigzag=random(stop=2)",
+        "noise-abs_cos-1.zigzag-none": "noise=abs_cos(1)",
+        "noise-abs_cos-1.zigzag-random-stop-2": "noise=abs_cos(1) zigzag=random(stop=2)",
+    }
+    # neither choice is vanilla, which is there already
+    assert list(entries) == ["vanilla", "control", "plain", *recipes]
+    for name, text in recipes.items():
+        assert str(entries[name].recipe) == f"steps=12 guidance_scale=2 {text}"
+
+
+def test_a_grid_alone_is_enough_and_may_shift_its_seeds() -> None:
+    start = GOOD.replace("baseline: tiny-meissonic/vanilla\n", "").partition("    recipes:")[0]
+    text = start + "    grid: {steps: [2, 4], masking_temperature: [2..0, [3, 1]], seed_offset: 9}"
+    study = read(text)
+    assert [entry.name.partition("/")[2] for entry in study.entries] == [
+        "steps-2.masking_temperature-2..0",
+        "steps-2.masking_temperature-3..1",
+        "steps-4.masking_temperature-2..0",
+        "steps-4.masking_temperature-3..1",
+    ]
+    assert {entry.seeds for entry in study.entries} == {(9, 10)}
+
+
+@pytest.mark.parametrize(
+    ("grid", "sentence"),
+    [
+        ("{steps: []}", "grid steps is empty: give at least one value"),
+        ("{}", "models[0].grid is empty: give at least one"),
+        ("[1]", "models[0].grid must be a valid dictionary"),
+        ("{step: [1, 2]}", "grid key 'step' is unknown; did you mean 'steps'?"),
+        (
+            "{like: vanilla, differential: [75], zigzag: [random, recover]}",
+            "grid zigzag=recover: recipe differential cannot combine with zigzag rule=recover",
+        ),
+        ("{like: [a]}", "grid: like \"['a']\" is unknown"),
+        (
+            f"{{steps: {list(range(1, 65))}, top_k: {list(range(1, 65))}}}",
+            "grid holds 4096 recipes: at most 1024 are allowed",
+        ),
+    ],
+)
+def test_a_wrong_grid_is_told_in_one_sentence(grid: str, sentence: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(f"{GOOD}    grid: {grid}")
+    assert str(caught.value).startswith("study.yaml: models[0].grid")
+    assert sentence in str(caught.value) and "\n" not in str(caught.value)
+
+
 def test_text_and_mapping_spell_the_same_recipe() -> None:
     text = GOOD.replace("steps=12 guidance_scale=2", "{steps: 12, guidance_scale: 2}")
     assert read(text).entries[0].recipe == read(GOOD).entries[0].recipe
@@ -101,6 +162,38 @@ def test_shipped_studies_are_valid_and_carry_a_control(name: str) -> None:
     assert len(controls) == 1
 
 
+def test_a_shipped_study_is_also_found_by_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_study("studies/embedded.yaml") == load_study("embedded")
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies/embedded.yaml").write_text(GOOD)
+    assert load_study("studies/embedded.yaml").name == "good"  # one's own file comes first
+
+
+def test_the_design_choices_are_asked_of_enough_recipes_and_prompts() -> None:
+    study = load_study("design-choices")
+    names = [entry.name for entry in study.entries if entry.model.family == "masked"]
+    assert len(names) >= 24 and len(study.prompts) >= 200
+    readings = {name.removesuffix("-official") for name in names if name.endswith("-official")}
+    assert len(readings) == 5 and readings <= set(names)
+
+
+def test_a_split_may_join_the_others() -> None:
+    both = read(GOOD.replace("held_out, limit: 2", "all")).prompts
+    splits = [
+        read(GOOD.replace("held_out, limit: 2", split)).prompts for split in ("held_out", "train")
+    ]
+    assert both == (*splits[0], *splits[1]) and len(both) == 240
+    assert len({prompt.prompt_id for prompt in both}) == 240
+
+
+def test_traces_are_off_unless_asked_for() -> None:
+    assert not read(GOOD).traces
+    assert read(GOOD + "traces: true\n").traces
+
+
 def test_the_embedded_study_makes_at_least_500_images() -> None:
     study = load_study("embedded")
     assert len(study.prompts) * sum(len(entry.seeds) for entry in study.entries) >= 500
@@ -138,6 +231,7 @@ def test_the_embedded_study_makes_at_least_500_images() -> None:
         (("name: good", "name: ../good"), "name '../good' must be letters, digits, '.', '_' and '-' only"),
         (("control:", "a/b:"), "models[0].recipes.a/b 'a/b' must be letters, digits, '.', '_' and '-' only"),
         (("limit: 2", "limit: 0"), "benchmark.limit must be greater than or equal to 1, got 0"),
+        (("limit: 2}", "limit: 2}\ntraces: 1"), "traces must be a valid boolean, got 1"),
         (("limit: 2}", "limit: 2}\nprompts: [a]"), "give either benchmark or prompts, and not both"),
         (("model: tiny-meissonic", "path: nowhere"), "models[0].path: "),
         (("  - model: tiny-meissonic", "  - name: x"), "models[0] needs either model or path, and not both"),
@@ -212,6 +306,7 @@ def test_a_recipe_for_the_other_family_is_refused_with_the_reason() -> None:
         ("embeded", "study 'embeded' is unknown; did you mean 'embedded'?"),
         ("absent.yaml", "study 'absent.yaml' does not exist"),
         ("absent/study", "study 'absent/study' does not exist"),
+        ("studies/absent.yaml", "study 'studies/absent.yaml' does not exist"),
     ],
 )
 def test_a_study_that_is_not_there_is_told(name: str, sentence: str) -> None:
@@ -261,6 +356,9 @@ def bomb(levels: int, inner: str) -> str:
         ("plain:", "plain: {steps: BOMB}"),
         ("plain:", "plain: {seed_offset: BOMB}"),
         ("plain:", "plain: [BOMB]"),
+        ("recipes:", "grid: {steps: BOMB}\n    recipes:"),
+        ("recipes:", "grid: {steps: [2, BOMB]}\n    recipes:"),
+        ("recipes:", f"grid: {{{'a' * 999}: [2, 3]}}\n    recipes:"),
         ("plain:", f"plain: {{steps: 0x{'f' * 9999}}}"),
         ("plain:", f"plain: {{'{'a' * 999}': 1}}"),
         ("seeds: [0, 1]", "seeds: BOMB"),

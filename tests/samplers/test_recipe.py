@@ -1,4 +1,5 @@
 import copy
+import re
 from typing import Any
 
 import pytest
@@ -443,3 +444,38 @@ def test_row_evaluations_become_as_many_steps_as_they_pay_for(text: str, steps: 
     assert recipe.steps == steps
     assert "row_evaluations" not in str(recipe)
     assert Recipe.from_text(str(recipe)) == recipe
+
+
+def test_grid_is_the_product_of_lists_under_names_of_what_differs() -> None:
+    grid = Recipe.grid(steps=[4, 8], noise=["abs_cos", {"curve": "sin", "amplitude": 2}], top_k=9)
+    assert {name: str(recipe) for name, recipe in grid.items()} == {
+        "steps-4.noise-abs_cos-1": "steps=4 noise=abs_cos(1) top_k=9",
+        "steps-4.noise-sin-2": "steps=4 noise=sin(2) top_k=9",
+        "steps-8.noise-abs_cos-1": "steps=8 noise=abs_cos(1) top_k=9",
+        "steps-8.noise-sin-2": "steps=8 noise=sin(2) top_k=9",
+    }
+    assert list(Recipe.grid(steps=4)) == ["only"]
+
+
+def test_grid_leaves_out_what_means_the_same() -> None:
+    grid = Recipe.grid(preset=["paper", "official"], noise=[None, "abs_cos"])
+    assert [str(recipe) for recipe in grid.values()] == [
+        "",
+        "noise=abs_cos(1)",
+        "preset=official noise=abs_cos(2)",
+    ]
+
+
+def test_grid_names_stay_short_and_apart() -> None:
+    prompts = ["a b", "a-b", "x" * 99]
+    names = list(Recipe.grid(guidance_scale=2.0, negative_prompt=prompts))
+    assert names[0] == "negative_prompt-a-b" and len(set(names)) == 3
+    assert all(re.fullmatch("[A-Za-z0-9._-]{1,64}", name) for name in names)
+
+
+def test_grid_names_the_combination_that_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        Recipe.grid(differential=[75], zigzag=["random", "recover"], steps=[4, 8])
+    assert str(caught.value).startswith(
+        "grid zigzag=recover steps=4: recipe differential cannot combine with zigzag rule=recover"
+    )
