@@ -1,7 +1,7 @@
 """Traces: how samples came about, from a sampler's step records to rows of the store."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,27 +9,24 @@ import numpy as np
 from bakeoff.samplers.trace import StepRecord
 
 
-def trace_rows(
-    records: Sequence[StepRecord], sample_ids: Sequence[str]
-) -> Iterator[dict[str, Any]]:
-    """Yield rows of `traces` for a batch, record by record; `sample_ids` [B] in its order."""
+def trace_rows(records: Sequence[StepRecord], sample_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Return rows of `traces` for a batch, record by record; `sample_ids` [B] in its order."""
+    rows = []
     for place, record in enumerate(records):
-        tokens = np.asarray(record.tokens.cpu(), dtype=np.int32)  # [B, h, w]
-        for row, sample_id in enumerate(sample_ids):
-            yield {
-                "sample_id": sample_id,
-                "place": place,
-                "step": record.step,
-                "phase": record.phase,
-                "mask_ratio": float(record.masked[row]) / tokens[row].size,
-                "entropy": _finite(record.entropy[row]),
-                "divergence": _finite(record.divergence[row]),
-                "redrawn": _finite(record.redrawn[row]),
-                "tokens": tokens[row].reshape(-1),
-            }
+        tokens = record.tokens.cpu().flatten(1).numpy().astype(np.int32)  # [B, K]
+        measured = {
+            "mask_ratio": (record.masked / tokens.shape[1]).tolist(),
+            "entropy": record.entropy.tolist(),
+            "divergence": record.divergence.tolist(),
+            "redrawn": record.redrawn.tolist(),
+        }
+        for image, sample_id in enumerate(sample_ids):
+            head = {"sample_id": sample_id, "place": place}
+            head |= {"step": record.step, "phase": record.phase, "tokens": tokens[image]}
+            rows.append(head | {name: _finite(value[image]) for name, value in measured.items()})
+    return rows
 
 
-def _finite(value: Any) -> float | None:
+def _finite(value: float) -> float | None:
     """Return a number, or None for the nan of what is not defined at a step."""
-    number = float(value)
-    return number if math.isfinite(number) else None
+    return value if math.isfinite(value) else None

@@ -62,6 +62,42 @@ def test_the_leaderboard_has_a_line_for_each_entry(
     assert table["s/image"][0] == pytest.approx(0.25)
 
 
+def test_entries_of_equal_compute_have_a_table_of_their_own(
+    writer: StoreWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = {"m/vanilla": [0, 0, 1], "m/noise": [1, 1, 1], "m/<b>long": [1, 1, 1]}
+    writer.run(
+        {
+            "composition": {
+                entry: {f"x-{place}": [value] for place, value in enumerate(values)}
+                for entry, values in scores.items()
+            }
+        },
+        costs={"m/<b>long": 64},
+    )
+    page = opened(writer.path, monkeypatch, at="equal compute")
+    assert not page.exception and not page.error
+    together, alone = (element.value for element in page.dataframe)
+    assert list(together["entry"]) == ["m/noise", "m/vanilla"]
+    assert list(together["role"]) == ["", "baseline"]
+    assert list(alone["group"]) == ["row-evaluations 64"]
+    assert list(alone["entry"]) == ["m/<b>long"]
+    assert "wins against baseline %" in together and "wins against baseline %" not in alone
+    assert "row-evaluations 32: wins against m/vanilla" in html(page)
+    assert "within 5% of the study&#x27;s baseline" in html(page)
+    page.selectbox(key="at").set_value("any cost").run()
+    assert len(page.dataframe) == 1 and len(page.dataframe[0].value) == 3
+
+
+def test_a_groups_baseline_is_text_and_never_markup(
+    writer: StoreWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = {"m/<b>bold": {"x-1": [1]}, "m/other": {"x-1": [0]}}
+    writer.run({"composition": scores})
+    page = opened(writer.path, monkeypatch, at="equal compute")
+    assert "against m/&lt;b&gt;bold" in html(page) and "<b>bold" not in html(page)
+
+
 def test_the_heat_map_shows_every_pair_with_its_n(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,6 +86,111 @@ def test_adding_a_recipe_runs_only_that_recipe(
     assert len(scores(place)) == 48
 
 
+def traces(place: Path) -> dict[str, list[dict]]:
+    """Return the trace of every sample; one that lies there twice is an error."""
+    columns = ["sample_id", "place", "step", "phase", "mask_ratio", "tokens"]
+    found: dict[str, list[dict]] = {}
+    for row in Store(place).read("traces", columns).to_pylist():
+        found.setdefault(row["sample_id"], []).append(row)
+    for rows in found.values():
+        rows.sort(key=lambda row: row["place"])
+        assert [row["place"] for row in rows] == list(range(len(rows)))
+    return found
+
+
+def ends(place: Path) -> dict[str, tuple[int, ...]]:
+    """Return the tokens that every trace ends with."""
+    return {sample: tuple(rows[-1]["tokens"]) for sample, rows in traces(place).items()}
+
+
+@pytest.fixture(scope="module")
+def traced_trial(study_text: str, study_of: Callable[[str], Study]) -> Study:
+    """The same entries, a Z-sampling one more, with the steps of all."""
+    turning = "      noise: {like: vanilla, noise: abs_cos(1)}\n"
+    zigzag = "      zigzag: {like: vanilla, zigzag: masked}\n"
+    assert turning in study_text
+    return study_of(study_text.replace(turning, turning + zigzag) + "traces: true\n")
+
+
+@pytest.fixture(scope="module")
+def traced(
+    traced_trial: Study, tmp_path_factory: pytest.TempPathFactory, ray_cluster: None
+) -> Path:
+    place = tmp_path_factory.mktemp("stores") / "traced"
+    assert run(traced_trial, place) == Result(made=48, failed=0)
+    return place
+
+
+def test_traces_are_stored_with_their_samples_and_change_none(
+    undisturbed: Path, traced: Path
+) -> None:
+    stored = samples(traced)
+    assert samples(undisturbed).items() <= stored.items()
+    assert ends(traced) == {sample: tokens for sample, (_, tokens) in stored.items()}
+    steps = {tuple((row["step"], row["phase"]) for row in rows) for rows in traces(traced).values()}
+    forward, back = "forward", "backtrack"
+    turns = [(step, phase) for step in range(3) for phase in (forward, back, forward)]
+    assert steps == {
+        tuple((step, forward) for step in range(4)),
+        (*turns, (3, forward)),
+        tuple((position, forward) for position in range(64)),
+    }
+    for rows in traces(traced).values():
+        assert rows[-1]["mask_ratio"] == 0.0 < rows[0]["mask_ratio"] < 1.0
+
+
+def test_traces_asked_for_later_are_made_of_stored_samples(
+    traced_trial: Study, undisturbed: Path, traced: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "store"
+    shutil.copytree(undisturbed, place)
+    before = {file: file.read_bytes() for file in (place / "samples").iterdir()}
+    assert run(traced_trial, place, batch_size=5) == Result(made=12, failed=0)
+    assert traces(place) == traces(traced)
+    assert {file: file.read_bytes() for file in before} == before
+    assert run(traced_trial, place) == Result(made=0, failed=0)
+
+
+def test_traces_without_their_samples_are_made_again_with_them(
+    traced_trial: Study, traced: Path, tmp_path: Path
+) -> None:
+    """What a run leaves that is killed between the two."""
+    place = tmp_path / "store"
+    shutil.copytree(traced, place)
+    sorted((place / "samples").iterdir())[0].unlink()
+    assert run(traced_trial, place) == Result(made=4, failed=0)
+    assert samples(place) == samples(traced) and traces(place) == traces(traced)
+
+
+def test_a_picture_that_is_another_one_now_gets_no_trace_and_is_told(
+    traced_trial: Study, undisturbed: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "store"
+    shutil.copytree(undisturbed, place)
+    part = Store(place).parts("samples")[0]
+    table = pq.read_table(part, partitioning=None)
+    rows = table.to_pylist()
+    rows[0]["tokens"][0] ^= 1
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), part)
+    assert run(traced_trial, place) == Result(made=12, failed=1)
+    assert set(samples(place)) - set(traces(place)) == {rows[0]["sample_id"]}
+    (failure,) = Store(place).read("failures", ["sample_id", "stage", "message"]).to_pylist()
+    assert (failure["sample_id"], failure["stage"]) == (rows[0]["sample_id"], "trace")
+    assert "other tokens than the stored one" in failure["message"]
+
+
+def test_every_sample_says_what_it_cost(traced: Path) -> None:
+    columns = ["model", "recipe", "row_evaluations", "network_calls"]
+    found = {tuple(row.values()) for row in Store(traced).read("samples", columns).to_pylist()}
+    masked, plain = "masked", "steps=4 guidance_scale=2"
+    assert found == {
+        (masked, plain, 8, 4),
+        (masked, f"{plain} noise=abs_cos(1)", 8, 4),
+        (masked, f"{plain} zigzag=low_token_prob", 17, 10),
+        ("autoregressive", "guidance_scale=2", 128, 64),
+    }
+
+
 def test_a_lost_part_is_all_that_is_made_again(
     trial: Study, undisturbed: Path, tmp_path: Path
 ) -> None:

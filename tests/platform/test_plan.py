@@ -32,23 +32,27 @@ def shards(stored: Stored, batch_size: int = 3, study: Study = STUDY) -> list[Sh
 
 def store_results(stored: Stored, done: Iterable[Shard]) -> Stored:
     """Return what a store holds after these shards."""
-    samples, scores = dict(stored.samples), set(stored.scores)
+    samples, scores, traced = dict(stored.samples), set(stored.scores), set(stored.traced)
     for shard in done:
         for item in shard.items:
             samples.setdefault(item.sample_id, Path(f"part-{shard.shard_id}.parquet"))
             scores |= {(item.sample_id, *metric) for metric in shard.metrics}
-    return Stored(samples, scores)
+            traced |= {item.sample_id} if shard.traces else set()
+    return Stored(samples, scores, traced)
 
 
 EMPTY = Stored({}, frozenset())
 stored_states = st.builds(
-    lambda samples, scores: Stored(
+    lambda samples, scores, traced: Stored(
         {identity: Path(f"part-{n % 3}.parquet") for n, identity in enumerate(sorted(samples))},
         {(identity, name, version) for identity, name, version in scores},
+        traced,
     ),
     st.sets(st.sampled_from(EVERY)),
     st.sets(st.tuples(st.sampled_from(EVERY), st.sampled_from("mn"), st.sampled_from("01"))),
+    st.sets(st.sampled_from(EVERY)),
 )
+TRACED = replace(STUDY, traces=True)
 
 
 @given(stored_states, st.integers(1, 40))
@@ -67,16 +71,29 @@ def test_the_plan_is_the_set_difference(stored: Stored, batch_size: int) -> None
     assert scored == Counter(wanted - stored.scores)
 
 
+@given(stored_states, st.integers(1, 40))
+@settings(deadline=None)
+def test_a_study_with_traces_has_every_sample_traced_once(stored: Stored, batch_size: int) -> None:
+    planned = shards(stored, batch_size, TRACED)
+    again = Counter(i.sample_id for s in planned if s.traces and s.part for i in s.items)
+    made = Counter(i.sample_id for s in planned if not s.part for i in s.items)
+    assert again == Counter(set(stored.samples) - stored.traced)
+    assert made == Counter(set(EVERY) - set(stored.samples))
+    assert all(shard.traces for shard in planned if not shard.part)
+    assert all(not shard.needs_model for shard in planned if shard.part and not shard.traces)
+
+
 @given(stored_states, st.integers(1, 40), st.data())
 @settings(deadline=None)
 def test_nothing_is_left_after_any_interruption(
     stored: Stored, batch_size: int, data: st.DataObject
 ) -> None:
-    planned = shards(stored, batch_size)
+    study = data.draw(st.sampled_from([STUDY, TRACED]))
+    planned = shards(stored, batch_size, study)
     survived = [shard for shard in planned if data.draw(st.booleans())]
     stored = store_results(stored, survived)
-    stored = store_results(stored, shards(stored, 7))
-    assert shards(stored) == []
+    stored = store_results(stored, shards(stored, 7, study))
+    assert shards(stored, study=study) == []
 
 
 def test_shard_ids_are_distinct_and_repeat() -> None:
@@ -102,7 +119,7 @@ def test_a_new_metric_version_scores_again_and_makes_nothing() -> None:
 
 def test_a_shard_survives_the_way_to_a_worker() -> None:
     prompt = Prompt("id", 'un "œuf" 🥚', "task", {"include": [{"class": "egg", "count": 1}]})
-    (shard,) = shards(EMPTY, study=replace(STUDY, prompts=(prompt,), entries=ENTRIES[:1]))
+    (shard,) = shards(EMPTY, study=replace(TRACED, prompts=(prompt,), entries=ENTRIES[:1]))
     assert Shard.from_json(shard.to_json()) == shard
 
 
