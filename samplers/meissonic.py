@@ -6,13 +6,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bakeoff.samplers.distribution import guide
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.exactness import keep_bits
-from bakeoff.samplers.masked import Predict, sample_masked
+from bakeoff.samplers.guided import GuidedNetwork
+from bakeoff.samplers.masked import sample_masked
 from bakeoff.samplers.networks.checkpoint import hash_files, load_config, load_state, load_weights
 from bakeoff.samplers.networks.clip_text import ClipTextEncoder
 from bakeoff.samplers.networks.meissonic import Condition, MeissonicConfig, MeissonicTransformer
@@ -122,37 +123,17 @@ class MeissonicSampler:
         return Generation(
             images=images,
             tokens=tokens,
-            row_evaluations=sample.row_evaluations,
-            network_calls=sample.network_calls,
+            row_evaluations=np.full(len(prompts), sample.row_evaluations),
+            network_calls=np.full(len(prompts), sample.network_calls),
             seconds=seconds,
         )
 
-    def predictor(self, prompts: Sequence[str], recipe: Recipe) -> Predict:
-        """Return the guided network for a batch of prompts; what can be computed once, is."""
-        distinct = dict.fromkeys([*prompts, recipe.negative_prompt])
-        embedded = {text: self.condition(text) for text in distinct}
-        conditional = Condition.cat([embedded[prompt] for prompt in prompts])
-        unconditional = Condition.cat([embedded[recipe.negative_prompt]] * len(prompts))
-        both = Condition.cat([unconditional, conditional])
-
-        def predict(
-            tokens: Tensor, timestep: int, scale: float, where: Tensor | None = None
-        ) -> Tensor:
-            logits = everywhere(tokens, timestep, scale)
-            return logits if where is None else logits[where]
-
-        def everywhere(tokens: Tensor, timestep: int, scale: float) -> Tensor:
-            time = torch.tensor([timestep], device=self.device)
-            if scale == 0.0:
-                return self.transformer(tokens, unconditional, time)
-            if scale == 1.0:
-                return self.transformer(tokens, conditional, time)
-            hidden = self.transformer.hidden(torch.cat([tokens, tokens]), both, time)
-            without, given = hidden.chunk(2)
-            # The head is linear without bias: guiding before it gives the same and halves its work.
-            return self.transformer.head(guide(without, given, scale))
-
-        return predict
+    def predictor(self, prompts: Sequence[str], recipe: Recipe) -> GuidedNetwork:
+        """Return the guided network for a batch of prompts; each distinct one is encoded once."""
+        distinct = list(dict.fromkeys([recipe.negative_prompt, *prompts]))
+        embedded = Condition.cat([self.condition(text) for text in distinct])
+        given = [distinct.index(prompt) for prompt in prompts]
+        return GuidedNetwork(self.transformer, embedded, given, without=0)
 
     def condition(self, prompt: str) -> Condition:
         """Return what the network is told of one prompt, alone so that no neighbour counts."""

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from bakeoff.samplers.errors import InputError
+from bakeoff.samplers.networks.linear import Linear
 from bakeoff.samplers.networks.meissonic_blocks import (
     SINUSOID,
     Embedder,
     Modulation,
+    Modulations,
     MultiModalBlock,
     Pointwise,
     Resample,
@@ -128,7 +130,7 @@ class MeissonicTransformer(nn.Module):
             embedders["guidance_embedder"] = Embedder(SINUSOID, dim)
         embedders["text_embedder"] = Embedder(pooled_dim, dim)
         self.time_text_embed = nn.ModuleDict(embedders)
-        self.context_embedder = nn.Linear(config.joint_attention_dim, dim)
+        self.context_embedder = Linear(config.joint_attention_dim, dim)
         self.encoder_proj_layer_norm = RMSNorm(dim)
         micro_dim = MICRO_CONDITIONS * SINUSOID
         self.cond_embed = Embedder(pooled_dim + micro_dim, dim, bias=False)
@@ -137,7 +139,7 @@ class MeissonicTransformer(nn.Module):
             self.down_block = nn.ModuleDict({"downsample": Resample(dim, nn.Conv2d)})
             self.up_block = nn.ModuleDict({"upsample": Resample(dim, nn.ConvTranspose2d)})
         self.project_to_hidden_norm = RMSNorm(dim)
-        self.project_to_hidden = nn.Linear(dim, dim, bias=False)
+        self.project_to_hidden = Linear(dim, dim, bias=False)
         self.transformer_blocks = nn.ModuleList(
             MultiModalBlock(*shape) for _ in range(config.num_layers)
         )
@@ -145,7 +147,7 @@ class MeissonicTransformer(nn.Module):
             SingleBlock(*shape) for _ in range(config.num_single_layers)
         )
         self.project_from_hidden_norm = RMSNorm(dim)
-        self.project_from_hidden = nn.Linear(dim, dim, bias=False)
+        self.project_from_hidden = Linear(dim, dim, bias=False)
         self.mlm_layer = nn.ModuleDict(
             {
                 "conv1": Pointwise(dim, dim),
@@ -174,19 +176,44 @@ class MeissonicTransformer(nn.Module):
             if guidance is None:
                 raise InputError("guidance is missing: this network was trained with its scale")
             vector = vector + embedders["guidance_embedder"](sinusoid(_scaled(guidance)))
-        context = self.encoder_proj_layer_norm(self.context_embedder(text_states))
+        states = text_states.to(self.context_embedder.weight.dtype)
+        context = self.encoder_proj_layer_norm(self.context_embedder(states))
         return Condition(context, vector)
 
-    def hidden(self, tokens: Tensor, condition: Condition, timestep: Tensor) -> Tensor:
-        """Return what `head` projects to logits: [B, H·W, D] for token ids [B, H, W].
+    def modulate(self, condition: Condition, timestep: Tensor) -> list[Modulations]:
+        """Return the modulations of all blocks, which depend on nothing but vector and timestep.
 
         timestep [1] or [B]: 1000 times the mask ratio in training, the step index in sampling.
         """
-        embedding = self.time_text_embed["timestep_embedder"](sinusoid(_scaled(timestep)))
-        features = self.backbone(self.features_in(tokens), condition, embedding)
+        vector = self.time_text_embed["timestep_embedder"](sinusoid(_scaled(timestep)))
+        vector = vector + condition.vector
+        blocks = (*self.transformer_blocks, *self.single_transformer_blocks)
+        return [block.modulations(vector) for block in blocks]  # type: ignore[operator]
+
+    def hidden(
+        self,
+        tokens: Tensor,
+        condition: Condition,
+        timestep: Tensor | None = None,
+        modulations: Sequence[Modulations] | None = None,
+        where: Tensor | None = None,
+    ) -> Tensor:
+        """Return what `head` projects to logits: [R, H·W, D] for token ids [B, H, W].
+
+        The condition may hold several rows for each image, R = n B in groups of B: images enter the
+        network once for all. `modulations`, if at hand, take the place of the timestep [1 or R].
+        With `where` [B, H·W] only the positions it marks are returned, [n · marked, D].
+        """
+        if modulations is None:
+            assert timestep is not None
+            modulations = self.modulate(condition, timestep)
+        features = self.backbone(self.features_in(tokens), condition.context, modulations)
         if self.config.upsample:
             features = self.up_block["upsample"](features)
-        return self.mlm_layer["layer_norm"](self.mlm_layer["conv1"](features.flatten(1, 2)))
+        features = features.flatten(1, 2)
+        if where is not None:
+            features = features[where.repeat(len(features) // len(where), 1)]
+        return self.mlm_layer["layer_norm"](self.mlm_layer["conv1"](features))
 
     def head(self, hidden: Tensor) -> Tensor:
         """Return logits [..., C] for `hidden` [..., D]; linear and without bias."""
@@ -208,22 +235,23 @@ class MeissonicTransformer(nn.Module):
             features = self.down_block["downsample"](features)
         return features
 
-    def backbone(self, features: Tensor, condition: Condition, timestep: Tensor) -> Tensor:
-        """Run all blocks on features [B, h, w, D], given the embedded timestep [1 or B, D]."""
+    def backbone(
+        self, features: Tensor, context: Tensor, modulations: Sequence[Modulations]
+    ) -> Tensor:
+        """Run all blocks: [R, h, w, D] for features [B, h, w, D] and context [R, T, D]."""
         _, height, width, _ = features.shape
-        vector = timestep + condition.vector
-        length = condition.context.shape[1]
+        length = context.shape[1]
         image = self.project_to_hidden(self.project_to_hidden_norm(features.flatten(1, 2)))
-        # under autocast the table follows the activations, or q and k would turn to float32
-        dtype = image.dtype if torch.is_autocast_enabled(image.device.type) else torch.float32
+        image = image.repeat(len(context) // len(image), 1, 1)
         axes = self.config.axes_dims_rope
-        table = grid_table(length, height, width, axes, image.device, dtype)
-        context = condition.context
-        for block in self.transformer_blocks:
-            image, context = block(image, context, vector, table)
-        sequence = torch.cat([context, image], dim=1)  # [B, T + h·w, D]
-        for block in self.single_transformer_blocks:
-            sequence = block(sequence, vector, table)
+        table = grid_table(length, height, width, axes, image.device)
+        joint = len(self.transformer_blocks)
+        for block, modulation in zip(self.transformer_blocks, modulations[:joint], strict=True):
+            image, context = block(image, context, modulation, table)
+        sequence = torch.cat([context, image], dim=1)  # [R, T + h·w, D]
+        singles = self.single_transformer_blocks
+        for block, modulation in zip(singles, modulations[joint:], strict=True):
+            sequence = block(sequence, modulation, table)
         image = self.project_from_hidden(self.project_from_hidden_norm(sequence[:, length:]))
         return image.unflatten(1, (height, width))
 

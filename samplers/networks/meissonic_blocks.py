@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bakeoff.samplers.networks.attention import attention
+from bakeoff.samplers.networks.linear import Linear, linear, linear_gelu
 from bakeoff.samplers.networks.rotary import rotate
 
 EPS = 1e-6
 SINUSOID = 256
 FP16_MAX = 65504.0
-RotaryTable = tuple[Tensor, Tensor]
+Modulations = tuple[Tensor, ...]  # shifts, scales and gates, each [B, 1, D]
 
 
 def sinusoid(value: Tensor) -> Tensor:
@@ -54,7 +55,7 @@ class Pointwise(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the tokens [..., D] mapped one by one."""
-        return F.linear(x, self.weight.flatten(1))
+        return linear(x, self.weight.flatten(1))
 
 
 class Embedder(nn.Module):
@@ -62,8 +63,8 @@ class Embedder(nn.Module):
 
     def __init__(self, in_dim: int, dim: int, bias: bool = True) -> None:
         super().__init__()
-        self.linear_1 = nn.Linear(in_dim, dim, bias=bias)
-        self.linear_2 = nn.Linear(dim, dim, bias=bias)
+        self.linear_1 = Linear(in_dim, dim, bias=bias)
+        self.linear_2 = Linear(dim, dim, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [..., D] for x [..., inputs], cast to the weights' dtype."""
@@ -85,7 +86,10 @@ class TokenEmbedding(nn.Module):
 
 
 class Resample(nn.Module):
-    """Norm and a 2×2 convolution of stride 2, or its transpose, on [B, H, W, D]."""
+    """Norm and a 2×2 convolution of stride 2, or its transpose, on [B, H, W, D].
+
+    Cells of 2×2 do not overlap, so that both are matrix products on channels-last tokens.
+    """
 
     def __init__(self, dim: int, conv: type[nn.Conv2d] | type[nn.ConvTranspose2d]) -> None:
         super().__init__()
@@ -94,7 +98,17 @@ class Resample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [B, H/2, W/2, D], or [B, 2H, 2W, D] for the transpose."""
-        return self.conv(self.norm(x).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        x, weight = self.norm(x), self.conv.weight
+        if isinstance(self.conv, nn.ConvTranspose2d):  # [inputs, outputs, 2, 2]
+            cells = linear(x, weight.permute(2, 3, 1, 0).flatten(0, 2))  # [B, H, W, 4 D]
+            return (
+                cells.unflatten(-1, (2, 2, -1))
+                .permute(0, 1, 3, 2, 4, 5)
+                .flatten(3, 4)
+                .flatten(1, 2)
+            )
+        cells = x.unflatten(2, (-1, 2)).unflatten(1, (-1, 2)).transpose(2, 3)  # [B, h, w, 2, 2, D]
+        return linear(cells.flatten(3), weight.permute(0, 2, 3, 1).flatten(1))
 
 
 class Modulation(nn.Module):
@@ -103,9 +117,9 @@ class Modulation(nn.Module):
     def __init__(self, dim: int, count: int) -> None:
         super().__init__()
         self.count = count
-        self.linear = nn.Linear(dim, count * dim)
+        self.linear = Linear(dim, count * dim)
 
-    def forward(self, vector: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, vector: Tensor) -> Modulations:
         """Return `count` tensors for the condition vector [B, D]."""
         return self.linear(F.silu(vector))[:, None].chunk(self.count, dim=-1)
 
@@ -122,11 +136,11 @@ class GeluProjection(nn.Module):
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
-        self.proj = nn.Linear(dim, hidden)
+        self.proj = Linear(dim, hidden)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [..., hidden] for x [..., D]."""
-        return F.gelu(self.proj(x), approximate="tanh")
+        return linear_gelu(x, self.proj.weight, self.proj.bias)
 
 
 class FeedForward(nn.Module):
@@ -134,9 +148,7 @@ class FeedForward(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.net = nn.Sequential(
-            GeluProjection(dim, 4 * dim), nn.Identity(), nn.Linear(4 * dim, dim)
-        )
+        self.net = nn.Sequential(GeluProjection(dim, 4 * dim), nn.Identity(), Linear(4 * dim, dim))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [..., D] for x [..., D]."""
@@ -150,9 +162,9 @@ class SelfAttention(nn.Module):
         super().__init__()
         dim = heads * head_dim
         self.heads = heads
-        self.to_q = nn.Linear(dim, dim)
-        self.to_k = nn.Linear(dim, dim)
-        self.to_v = nn.Linear(dim, dim)
+        self.to_q = Linear(dim, dim)
+        self.to_k = Linear(dim, dim)
+        self.to_v = Linear(dim, dim)
         self.norm_q = RMSNorm(head_dim)
         self.norm_k = RMSNorm(head_dim)
 
@@ -165,12 +177,12 @@ class SelfAttention(nn.Module):
         q, k, v = (self.split(to(x)) for to in (self.to_q, self.to_k, self.to_v))
         return self.norm_q(q), self.norm_k(k), v
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, table: RotaryTable) -> Tensor:
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
         """Return [B, S, D] for queries, keys and values [B, heads, S, hd]."""
         mixed = attention(rotate(q, table), rotate(k, table), v)
         return mixed.transpose(1, 2).flatten(2)
 
-    def forward(self, x: Tensor, table: RotaryTable) -> Tensor:
+    def forward(self, x: Tensor, table: Tensor) -> Tensor:
         """Return [B, S, D] for x [B, S, D]."""
         return self.attend(*self.project(x), table)
 
@@ -181,13 +193,13 @@ class JointAttention(SelfAttention):
     def __init__(self, heads: int, head_dim: int) -> None:
         super().__init__(heads, head_dim)
         dim = heads * head_dim
-        self.add_q_proj = nn.Linear(dim, dim)
-        self.add_k_proj = nn.Linear(dim, dim)
-        self.add_v_proj = nn.Linear(dim, dim)
+        self.add_q_proj = Linear(dim, dim)
+        self.add_k_proj = Linear(dim, dim)
+        self.add_v_proj = Linear(dim, dim)
         self.norm_added_q = RMSNorm(head_dim)
         self.norm_added_k = RMSNorm(head_dim)
-        self.to_out = nn.Sequential(nn.Linear(dim, dim))
-        self.to_add_out = nn.Linear(dim, dim)
+        self.to_out = nn.Sequential(Linear(dim, dim))
+        self.to_add_out = Linear(dim, dim)
 
     def project_context(self, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries, keys and values [B, heads, T, hd] of the text [B, T, D]."""
@@ -195,9 +207,7 @@ class JointAttention(SelfAttention):
         q, k, v = (self.split(to(context)) for to in projections)
         return self.norm_added_q(q), self.norm_added_k(k), v
 
-    def forward_joint(
-        self, image: Tensor, context: Tensor, table: RotaryTable
-    ) -> tuple[Tensor, Tensor]:
+    def forward_joint(self, image: Tensor, context: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
         """Return image [B, L, D] and text [B, T, D], each after its output projection."""
         pairs = zip(self.project_context(context), self.project(image), strict=True)
         q, k, v = (torch.cat(pair, dim=2) for pair in pairs)  # text first
@@ -218,20 +228,24 @@ class MultiModalBlock(nn.Module):
         self.ff = FeedForward(dim)
         self.ff_context = FeedForward(dim)
 
+    def modulations(self, vector: Tensor) -> Modulations:
+        """Return what the condition vector [B, D] does to image (6 tensors) and text (6)."""
+        return (*self.norm1(vector), *self.norm1_context(vector))
+
     def forward(
-        self, image: Tensor, context: Tensor, vector: Tensor, table: RotaryTable
+        self, image: Tensor, context: Tensor, modulations: Modulations, table: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return image [B, L, D] and context [B, T, D] after the block."""
-        shift, scale, gate, *image_mlp = self.norm1(vector)
-        context_shift, context_scale, context_gate, *context_mlp = self.norm1_context(vector)
+        shift, scale, gate, *image_mlp = modulations[:6]
+        context_shift, context_scale, context_gate, *context_mlp = modulations[6:]
         image_mixed, context_mixed = self.attn.forward_joint(
-            plain_norm(image) * (1 + scale) + shift,
-            plain_norm(context) * (1 + context_scale) + context_shift,
+            _modulated(image, shift, scale),
+            _modulated(context, context_shift, context_scale),
             table,
         )
-        image = _add_mlp(image + gate * image_mixed, image_mlp, self.ff)
-        context = _add_mlp(context + context_gate * context_mixed, context_mlp, self.ff_context)
-        return image, _without_overflow(context)
+        image = _add_mlp(torch.addcmul(image, gate, image_mixed), image_mlp, self.ff)
+        context = torch.addcmul(context, context_gate, context_mixed)
+        return image, _without_overflow(_add_mlp(context, context_mlp, self.ff_context))
 
 
 class SingleBlock(nn.Module):
@@ -242,21 +256,29 @@ class SingleBlock(nn.Module):
         dim = heads * head_dim
         self.norm = Modulation(dim, 3)
         self.attn = SelfAttention(heads, head_dim)
-        self.proj_mlp = nn.Linear(dim, 4 * dim)
-        self.proj_out = nn.Linear(5 * dim, dim)
+        self.proj_mlp = Linear(dim, 4 * dim)
+        self.proj_out = Linear(5 * dim, dim)
 
-    def forward(self, sequence: Tensor, vector: Tensor, table: RotaryTable) -> Tensor:
+    def modulations(self, vector: Tensor) -> Modulations:
+        """Return shift, scale and gate for the condition vector [B, D]."""
+        return self.norm(vector)
+
+    def forward(self, sequence: Tensor, modulations: Modulations, table: Tensor) -> Tensor:
         """Return the joint sequence [B, T + L, D] after the block."""
-        shift, scale, gate = self.norm(vector)
-        x = plain_norm(sequence) * (1 + scale) + shift
-        mlp = F.gelu(self.proj_mlp(x), approximate="tanh")
+        shift, scale, gate = modulations
+        x = _modulated(sequence, shift, scale)
+        mlp = linear_gelu(x, self.proj_mlp.weight, self.proj_mlp.bias)
         update = self.proj_out(torch.cat([self.attn(x, table), mlp], dim=-1))
-        return _without_overflow(sequence + gate * update)
+        return _without_overflow(torch.addcmul(sequence, gate, update))
 
 
-def _add_mlp(x: Tensor, modulation: Sequence[Tensor], mlp: nn.Module) -> Tensor:
-    shift, scale, gate = modulation
-    return x + gate * mlp(plain_norm(x) * (1 + scale) + shift)
+def _modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    return torch.addcmul(shift, plain_norm(x), 1 + scale)
+
+
+def _add_mlp(x: Tensor, modulations: Sequence[Tensor], mlp: nn.Module) -> Tensor:
+    shift, scale, gate = modulations
+    return torch.addcmul(x, gate, mlp(_modulated(x, shift, scale)))
 
 
 def _without_overflow(x: Tensor) -> Tensor:

@@ -17,42 +17,33 @@ def token_positions(text_length: int, height: int, width: int) -> Tensor:
     return torch.cat([image.new_zeros(text_length, 3), image])
 
 
-def rotary_table(positions: Tensor, axes: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Return cosines and sines [S, hd] in float32 for positions [S, axes].
+def rotary_table(positions: Tensor, axes: Sequence[int]) -> Tensor:
+    """Return cos + i sin, complex64 [S, hd / 2], for positions [S, axes]: one for each pair.
 
-    `axes` gives the channels of each axis, together hd; every value stands twice, once for each
-    channel of its pair. Angles are computed in float64.
+    `axes` gives the channels of each axis, together hd. Angles are computed in float64.
     """
     angles = []
     for axis, dim in enumerate(axes):
         frequencies = THETA ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
         angles.append(positions[:, axis, None].double().cpu() * frequencies)  # [S, dim / 2]
-    angle = torch.cat(angles, dim=-1).repeat_interleave(2, dim=-1)
-    return angle.cos().float(), angle.sin().float()
+    angle = torch.cat(angles, dim=-1)
+    return torch.complex(angle.cos(), angle.sin()).to(torch.complex64)
 
 
 @lru_cache(maxsize=32)
 def grid_table(
-    text_length: int,
-    height: int,
-    width: int,
-    axes: tuple[int, ...],
-    device: torch.device,
-    dtype: torch.dtype,
-) -> tuple[Tensor, Tensor]:
+    text_length: int, height: int, width: int, axes: tuple[int, ...], device: torch.device
+) -> Tensor:
     """Return the rotary table of a text followed by a token grid, computed once per shape."""
     # a tensor made in inference mode could not be used for training later
     with torch.inference_mode(False):
-        cos, sin = rotary_table(token_positions(text_length, height, width), axes)
-        return cos.to(device, dtype), sin.to(device, dtype)
+        return rotary_table(token_positions(text_length, height, width), axes).to(device)
 
 
-def rotate(x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
-    """Return x [B, H, S, hd] with channel pairs turned by a table [S, hd], in x's dtype.
+def rotate(x: Tensor, table: Tensor) -> Tensor:
+    """Return x [B, H, S, hd] with channel pairs turned by a table [S, hd / 2], in x's dtype.
 
-    A float32 table makes the turn in float32 whatever x is.
+    As one complex product in float32, which reads and writes every number once.
     """
-    cos, sin = table
-    first, second = x.unflatten(-1, (-1, 2)).unbind(-1)
-    turned = torch.stack([-second, first], dim=-1).flatten(-2)
-    return (x * cos + turned * sin).to(x.dtype)
+    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * table).flatten(-2).to(x.dtype)
