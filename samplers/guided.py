@@ -1,4 +1,4 @@
-"""The network with guidance as the masked loop asks for it, with all that can be shared computed once.
+"""The network with guidance as the masked loop asks for it; what can be shared is computed once.
 
 Over a generation stay the condition rows of every distinct prompt, and over a timestep the
 modulations that follow from them. In a call, both rows of an image share what depends on its tokens
@@ -11,46 +11,55 @@ import torch
 from torch import Tensor
 
 from bakeoff.samplers.distribution import guide
+from bakeoff.samplers.masked import MaskedSample, sample_masked
 from bakeoff.samplers.networks.meissonic import Condition, MeissonicTransformer
 from bakeoff.samplers.networks.meissonic_blocks import Modulations
+from bakeoff.samplers.recipe import Recipe
+from bakeoff.samplers.streams import Streams
+from bakeoff.samplers.trace import Callback
 
 LATEST = 2  # timesteps whose modulations are kept: Z-sampling goes to and fro between two
+CPU_TOKENS = 1024  # of all rows together, that a CPU takes at once
 
 
 class GuidedNetwork:
-    """Predicts the tokens of B images; see `masked.Predict`."""
+    """Predicts the tokens of B images; see `masked.Predict`.
+
+    embedded: the distinct conditions, of which the first is the unconditional one; given: the row
+    of `embedded` for each image.
+    """
 
     def __init__(
-        self, network: MeissonicTransformer, embedded: Condition, given: Sequence[int], without: int
+        self, network: MeissonicTransformer, embedded: Condition, given: Sequence[int]
     ) -> None:
-        """Take the rows of `embedded` that condition each image, and the unconditional row."""
-        self.network, self.embedded = network, embedded
-        device = embedded.vector.device
-        conditional = torch.tensor(given, device=device)
-        unconditional = torch.full_like(conditional, without)
-        self.rows = {
-            0.0: unconditional,
-            1.0: conditional,
-            None: torch.cat([unconditional, conditional]),
-        }
-        self.context = {key: embedded.context[rows] for key, rows in self.rows.items()}
+        self.network, self.embedded, self.given = network, embedded, list(given)
+        conditional = torch.tensor(self.given, device=embedded.vector.device)
+        unconditional = torch.zeros_like(conditional)
+        both = torch.cat([unconditional, conditional])
+        self.rows = {0.0: unconditional, 1.0: conditional, None: both}
+        self.conditions = {key: embedded[rows] for key, rows in self.rows.items()}
         self.modulated: dict[int, list[Modulations]] = {}  # by timestep, for `embedded`
+
+    def part(self, images: slice) -> "GuidedNetwork":
+        """Return the network for some of the images."""
+        given = self.given[images]
+        used = list(dict.fromkeys([0, *given]))
+        return GuidedNetwork(self.network, self.embedded[used], [used.index(row) for row in given])
 
     def __call__(
         self, tokens: Tensor, timestep: int, scale: float, where: Tensor | None = None
     ) -> Tensor:
         """Return guided logits [B, K, C], or [marked, C] at the marks of `where` [B, K]."""
         key = scale if scale in (0.0, 1.0) else None
-        rows = self.rows[key]
-        condition = Condition(self.context[key], self.embedded.vector[rows])
+        rows, condition = self.rows[key], self.conditions[key]
         modulations = [
             tuple(tensor[rows] for tensor in block) for block in self.modulations(timestep)
         ]
         hidden = self.network.hidden(tokens, condition, modulations=modulations, where=where)
         if key is None:
-            without, given = hidden.chunk(2)
+            without, given = hidden.float().chunk(2)
             # The head is linear without bias: guiding before it gives the same, at half its work.
-            hidden = guide(without, given, scale)
+            hidden = guide(without, given, scale).to(hidden.dtype)
         return self.network.head(hidden)
 
     def modulations(self, timestep: int) -> list[Modulations]:
@@ -61,3 +70,30 @@ class GuidedNetwork:
             time = torch.tensor([timestep], device=self.embedded.vector.device)
             self.modulated[timestep] = self.network.modulate(self.embedded, time)
         return self.modulated[timestep]
+
+
+def sample_in_groups(
+    predict: GuidedNetwork,
+    start: Tensor,
+    recipe: Recipe,
+    seeds: Sequence[int],
+    callback: Callback | None = None,
+) -> MaskedSample:
+    """Fill in the unknown tokens of `start` [B, H, W], as many images at once as the device likes.
+
+    A GPU wants all. A CPU gains nothing from more rows, and is faster while what a step makes stays
+    in its cache. A callback is to see the whole batch. The images are the same in every case.
+    """
+    config, size = predict.network.config, len(start)
+    if start.device.type == "cpu" and callback is None:
+        cells = 4 if config.downsample else 1
+        row = predict.embedded.context.shape[1] + start[0].numel() // cells
+        size = max(1, CPU_TOKENS // (2 * row))
+    samples = []
+    for first in range(0, len(start), size):
+        some = slice(first, first + size)
+        streams = Streams(seeds[some], start.device)
+        network, mask = predict.part(some), config.mask_token_id
+        samples.append(sample_masked(network, start[some], mask, recipe, streams, callback))
+    tokens = torch.cat([sample.tokens for sample in samples])
+    return MaskedSample(tokens, samples[0].row_evaluations, samples[0].network_calls)

@@ -12,15 +12,13 @@ from torch import Tensor, nn
 
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.exactness import keep_bits
-from bakeoff.samplers.guided import GuidedNetwork
-from bakeoff.samplers.masked import sample_masked
+from bakeoff.samplers.guided import GuidedNetwork, sample_in_groups
 from bakeoff.samplers.networks.checkpoint import hash_files, load_config, load_state, load_weights
 from bakeoff.samplers.networks.clip_text import ClipTextEncoder
 from bakeoff.samplers.networks.meissonic import Condition, MeissonicConfig, MeissonicTransformer
 from bakeoff.samplers.networks.vq import VQConfig, VQModel, to_uint8
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.sampler import Generation, check_batch
-from bakeoff.samplers.streams import Streams
 from bakeoff.samplers.trace import Callback
 
 AESTHETIC_SCORE = 6.0
@@ -57,11 +55,14 @@ class MeissonicSampler:
         name: str | None = None,
         resolution: tuple[int, int] | None = None,
         device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        compiled: bool = False,
     ) -> Self:
         """Read a checkpoint in the official layout; `resolution` is (height, width) in pixels.
 
         Without a resolution the transformer's `sample_size` tokens per side are taken, and without
-        that entry the size of the official release of its architecture.
+        that entry the size of the official release of its architecture. `dtype` is that of the
+        transformer alone; `compiled` has its blocks compiled when they first run.
 
         Raises:
             InputError: a file is missing or does not fit, or the resolution is no whole number of
@@ -72,7 +73,10 @@ class MeissonicSampler:
         config = MeissonicConfig.from_dict(entries)
         transformer = MeissonicTransformer(config)
         load_state(transformer, load_weights(folder / "transformer"), source=folder / "transformer")
+        transformer.eval().to(device, dtype)
         keep_bits(transformer)
+        if compiled:
+            transformer.compile()
         tokenizer = VQModel(VQConfig.from_dict(load_config(folder / "vqvae")))
         load_state(tokenizer, load_weights(folder / "vqvae"), source=folder / "vqvae")
         text_encoder = ClipTextEncoder.from_folder(folder / "text_encoder", folder / "tokenizer")
@@ -84,7 +88,7 @@ class MeissonicSampler:
             resolution = (side, side)
         _check_resolution(resolution, factor * (2 if config.downsample else 1))
         return cls(
-            transformer.eval().to(device),
+            transformer,
             tokenizer.eval().to(device),
             text_encoder,
             name=name or folder.name,
@@ -114,7 +118,7 @@ class MeissonicSampler:
         clock.append(time.perf_counter())
         mask = self.transformer.config.mask_token_id
         start = torch.full((len(prompts), *self.grid), mask, device=self.device)
-        sample = sample_masked(predict, start, mask, recipe, Streams(seeds, self.device), callback)
+        sample = sample_in_groups(predict, start, recipe, seeds, callback)
         tokens = sample.tokens.cpu().numpy()
         clock.append(time.perf_counter())
         images = to_uint8(self.decode(sample.tokens)).cpu().numpy()
@@ -132,8 +136,8 @@ class MeissonicSampler:
         """Return the guided network for a batch of prompts; each distinct one is encoded once."""
         distinct = list(dict.fromkeys([recipe.negative_prompt, *prompts]))
         embedded = Condition.cat([self.condition(text) for text in distinct])
-        given = [distinct.index(prompt) for prompt in prompts]
-        return GuidedNetwork(self.transformer, embedded, given, without=0)
+        rows = [distinct.index(prompt) for prompt in prompts]
+        return GuidedNetwork(self.transformer, embedded, rows)
 
     def condition(self, prompt: str) -> Condition:
         """Return what the network is told of one prompt, alone so that no neighbour counts."""

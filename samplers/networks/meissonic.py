@@ -207,7 +207,11 @@ class MeissonicTransformer(nn.Module):
         if modulations is None:
             assert timestep is not None
             modulations = self.modulate(condition, timestep)
-        features = self.backbone(self.features_in(tokens), condition.context, modulations)
+        features, context = self.features_in(tokens), condition.context
+        height, width = features.shape[1:3]
+        axes = self.config.axes_dims_rope
+        table = grid_table(context.shape[1], height, width, axes, features.device)
+        features = self.backbone(features, context, modulations, table)
         if self.config.upsample:
             features = self.up_block["upsample"](features)
         features = features.flatten(1, 2)
@@ -236,15 +240,12 @@ class MeissonicTransformer(nn.Module):
         return features
 
     def backbone(
-        self, features: Tensor, context: Tensor, modulations: Sequence[Modulations]
+        self, features: Tensor, context: Tensor, modulations: Sequence[Modulations], table: Tensor
     ) -> Tensor:
         """Run all blocks: [R, h, w, D] for features [B, h, w, D] and context [R, T, D]."""
-        _, height, width, _ = features.shape
-        length = context.shape[1]
+        grid, length = features.shape[1:3], context.shape[1]
         image = self.project_to_hidden(self.project_to_hidden_norm(features.flatten(1, 2)))
         image = image.repeat(len(context) // len(image), 1, 1)
-        axes = self.config.axes_dims_rope
-        table = grid_table(length, height, width, axes, image.device)
         joint = len(self.transformer_blocks)
         for block, modulation in zip(self.transformer_blocks, modulations[:joint], strict=True):
             image, context = block(image, context, modulation, table)
@@ -253,7 +254,17 @@ class MeissonicTransformer(nn.Module):
         for block, modulation in zip(singles, modulations[joint:], strict=True):
             sequence = block(sequence, modulation, table)
         image = self.project_from_hidden(self.project_from_hidden_norm(sequence[:, length:]))
-        return image.unflatten(1, (height, width))
+        return image.unflatten(1, grid)
+
+    def compile(self, **options: Any) -> None:
+        """Compile the blocks, whose shapes stay the same over a generation.
+
+        On a GPU their launches are recorded as one CUDA graph. `options` go to `torch.compile`.
+        """
+        device = next(self.parameters()).device.type
+        mode = {"mode": "reduce-overhead"} if device == "cuda" else {}
+        compiled = torch.compile(self.backbone, dynamic=False, **{**mode, **options})
+        self.backbone = compiled  # type: ignore[method-assign]
 
     @torch.no_grad()
     def init_weights(self, generator: torch.Generator | None = None) -> None:
