@@ -76,7 +76,7 @@ class MeissonicSampler:
         transformer.eval().to(device, dtype)
         keep_bits(transformer)
         if compiled:
-            transformer.compile()
+            transformer.compile_blocks()
         tokenizer = VQModel(VQConfig.from_dict(load_config(folder / "vqvae")))
         load_state(tokenizer, load_weights(folder / "vqvae"), source=folder / "vqvae")
         text_encoder = ClipTextEncoder.from_folder(folder / "text_encoder", folder / "tokenizer")

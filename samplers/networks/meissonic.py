@@ -256,7 +256,7 @@ class MeissonicTransformer(nn.Module):
         image = self.project_from_hidden(self.project_from_hidden_norm(sequence[:, length:]))
         return image.unflatten(1, grid)
 
-    def compile(self, **options: Any) -> None:
+    def compile_blocks(self, **options: Any) -> None:
         """Compile the blocks, whose shapes stay the same over a generation.
 
         On a GPU their launches are recorded as one CUDA graph. `options` go to `torch.compile`.
