@@ -83,14 +83,14 @@ def kept_share(sigma: Tensor) -> Tensor:
 
 def extrapolation(sigma: Tensor) -> Tensor:
     """Return k [N], the weight of the step before; 0 in the first step, inf if it stood still."""
-    length = -sigma.diff()
+    length = sigma[:-1] - sigma[1:]
     k = length[1:] / (2 * length[:-1])
     return torch.nn.functional.pad(k.nan_to_num(nan=0.0, posinf=torch.inf), (1, 0))
 
 
 def earlier_share(sigma: Tensor) -> Tensor:
     """Return kp [N] of Eq. 4 as printed: the share that comes from the prediction before."""
-    length = -sigma.diff()
+    length = sigma[:-1] - sigma[1:]
     kp = extrapolation(sigma) * length / sigma[1:]
     return torch.where(sigma[1:] > 0, kp, 0.0).minimum(1 - kept_share(sigma))
 

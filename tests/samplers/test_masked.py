@@ -1,13 +1,15 @@
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from bakeoff.samplers.choice_table import CHOICES
+from bakeoff.samplers.cost import network_calls, row_evaluations
 from bakeoff.samplers.distribution import temper
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.masked import MaskedSample, sample_masked
@@ -16,6 +18,7 @@ from bakeoff.samplers.remasking import backtrack, backtrack_score, gumbel, remas
 from bakeoff.samplers.schedules import masked_after, masking_temperatures, raw_counts
 from bakeoff.samplers.streams import Streams
 from bakeoff.samplers.trace import StepRecord
+from tests.samplers.plain_masked import plain_sample
 
 CODES, MASK, GRID = 20, 25, (6, 5)
 
@@ -114,72 +117,107 @@ def test_paper_and_official_backtracks_prefer_opposite_tokens() -> None:
     assert paper.argmin() == 1 and official.argmin() == 0
 
 
-# All but those that set the cost of plain sampling.
-COSTED = [choice for choice in CHOICES if choice.field not in ("steps", "guidance_scale")]
-RECIPES = (
-    st.builds(
-        " ".join,
-        st.tuples(
-            st.integers(2, 40).map(lambda n: f"steps={n}"),
-            st.sampled_from(["", "guidance_scale=1", "guidance_scale=3.5"]),
-            st.sampled_from(["", "temperature=0", "temperature=0.7", "temperature=2"]),
-            st.sampled_from(["", "masking_temperature=0..0", "masking_temperature=4.5"]),
-            st.sampled_from(
-                [
-                    "",
-                    "schedule=linear",
-                    "schedule=one_minus_t_pow(0.6)",
-                    "schedule=pow_one_minus_t(3)",
-                ]
-            ),
-            st.sampled_from(["", "noise=abs_cos", "noise=half_then_full(2)"]),
-            st.sampled_from(
-                [
-                    "",
-                    "differential=75",
-                    "differential=100(rule=positive,carry=modified,pool=masked)",
-                ]
-            ),
-            st.sampled_from(
-                [
-                    "",
-                    "zigzag=low_token_prob",
-                    "zigzag=high_max_prob(guidance=-1)",
-                    "zigzag=random(stop=1)",
-                    "zigzag=recover",
-                    "zigzag=low_token_prob(guidance=1)",
-                ]
-            ),
-            st.sampled_from(["", "top_k=3", "top_p=0.5"]),
-        ),
-    )
-    .filter(lambda text: not ("differential" in text and "recover" in text))
-    .map(lambda text: " ".join(text.split()))
+def either(*texts: str) -> st.SearchStrategy[str]:
+    """Each of the texts, or nothing of them."""
+    return st.sampled_from(["", *texts])
+
+
+CHOSEN = (
+    st.integers(1, 16).map(lambda n: f"steps={n}"),
+    either("guidance_scale=3.5"),
+    either("guidance_interval=0..1", "guidance_interval=1..3"),
+    either("temperature=0", "temperature=0.7", "temperature=2"),
+    either("masking_temperature=0..0", "masking_temperature=4.5"),
+    either("schedule=linear", "schedule=one_minus_t_pow(0.6)", "schedule=pow_one_minus_t(3)")
+    | either("schedule=karras_a(2,begin=0.7,end=0.3)", "schedule=karras_b(0.5,begin=0.9)"),
+    either("noise=abs_cos", "noise=half_then_full(2)", "noise=sin(1)", "noise=const(0.5)"),
+    either("differential=75", "differential=50(last=true)", "differential=75(compare=steps)")
+    | either("differential=100(rule=positive,carry=modified,pool=masked)"),
+    either("zigzag=low_token_prob", "zigzag=high_max_prob(guidance=-1)", "zigzag=recover")
+    | either("zigzag=random(stop=2)", "zigzag=low_token_prob(guidance=1,start=1,stop=4)"),
+    either("momentum=1", "momentum=2", "momentum=2(rule=paper_literal)")
+    | either("momentum=1(pool=all)", "momentum=2(rule=paper_literal,pool=all)")
+    | either("momentum=2(cap=0.5,space=logits)"),
+    either("argmax_from=0", "argmax_from=3"),
+    either("top_k=3", "top_p=0.5"),
 )
 
 
-@settings(max_examples=40, deadline=None)
-@given(text=RECIPES, seeds=st.lists(st.integers(0, 10**18), min_size=1, max_size=4))
-def test_any_recipe_fills_in_valid_tokens_on_schedule(text: str, seeds: list[int]) -> None:
-    recipe, records = Recipe.from_text(text), list[StepRecord]()
-    made = sample(text, seeds, records.append)
-    assert made.tokens.min() >= 0 and made.tokens.max() < CODES
-    raw = raw_counts(recipe.schedule, recipe.steps or 0, 30)
-    unknown = torch.full((len(seeds),), 30)
+def made_or_none(texts: tuple[str, ...]) -> Recipe | None:
+    try:
+        return Recipe.from_text(" ".join(text for text in texts if text))
+    except InputError:
+        return None
+
+
+RECIPES = st.tuples(*CHOSEN).map(made_or_none).filter(bool)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@given(recipe=RECIPES, seeds=st.lists(st.integers(0, 10**18), min_size=1, max_size=4))
+def test_any_recipe_fills_in_valid_tokens_on_schedule_at_its_cost(
+    recipe: Recipe, seeds: list[int]
+) -> None:
+    network, records = Network(), list[StepRecord]()
+    start = torch.full((len(seeds), *GRID), MASK)
+    made = sample_masked(network, start, MASK, recipe, Streams(seeds), records.append)
+    assert made.tokens.min() >= 0 and made.tokens.max() < CODES  # so nothing is left masked
+    rows = sum(1 if scale in (0, 1) else 2 for _, scale in network.calls)
+    assert made.row_evaluations == rows == row_evaluations(recipe, recipe.steps)
+    assert made.network_calls == len(network.calls) == network_calls(recipe, recipe.steps)
+    check_counts(recipe, records)
+
+
+def check_counts(recipe: Recipe, records: list[StepRecord]) -> None:
+    raw = raw_counts(recipe.schedule, recipe.steps, 30)
+    before = after = torch.full_like(records[0].masked, 30)
     for record in records:
-        if record.phase == "forward":
-            last = record.step == recipe.steps - 1
-            unknown = masked_after(int(raw[record.step]), unknown, last)
-            assert record.masked.equal(unknown)
+        assert record.masked.equal((record.tokens == MASK).sum(dim=(1, 2)))
+        if record.phase == "backtrack":
+            spared = 1 if recipe.zigzag.rule == "high_max_prob" else 0
+            assert record.masked.equal(torch.maximum(before - spared, after))
+            after = record.masked
         else:
-            assert (record.masked >= unknown).all()
-            unknown = record.masked
+            before, last = after, record.step == recipe.steps - 1
+            after = record.masked
+            if recipe.momentum and recipe.momentum.pool == "all" and not last:
+                assert (after <= before).all()  # it falls behind the schedule
+            else:
+                assert after.equal(masked_after(int(raw[record.step]), before, last))
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@given(
+    recipe=RECIPES,
+    seeds=st.lists(st.integers(0, 10**18), min_size=1, max_size=4),
+    known=st.integers(0, 29),
+)
+def test_any_recipe_makes_the_image_of_the_plain_loop_in_any_batch(
+    recipe: Recipe, seeds: list[int], known: int
+) -> None:
+    start = torch.full((len(seeds), *GRID), MASK)
+    start[0].view(-1)[:known] = 7  # one image begins further on
+    records = list[StepRecord]()
+    made = sample_masked(Network(), start, MASK, recipe, Streams(seeds), records.append).tokens
+    turned = sample_masked(Network(), start.flip(0), MASK, recipe, Streams(seeds[::-1])).tokens
+    assert turned.flip(0).equal(made)
     for place, seed in enumerate(seeds):
-        assert sample(text, [seed]).tokens.equal(made.tokens[place : place + 1])
+        tokens, masked = plain_sample(Network(), start[place], MASK, recipe, seed)
+        assert [int(record.masked[place]) for record in records] == masked
+        assert made[place].equal(tokens)
+
+
+# All but those that set the cost of plain sampling, and that of another family.
+COSTED = [
+    choice
+    for choice in CHOICES
+    if choice.field not in ("steps", "row_evaluations", "guidance_scale")
+    and "masked" in choice.families
+]
 
 
 @pytest.mark.parametrize("choice", COSTED, ids=[choice.example for choice in COSTED])
-@pytest.mark.parametrize("steps", [3, 16])
+@pytest.mark.parametrize("steps", [16, 21])
 def test_choices_cost_the_row_evaluations_they_tell(choice: Any, steps: int) -> None:
     made = sample(f"steps={steps} guidance_scale=4 {choice.example}", [0])
     assert made.row_evaluations == 2 * steps + choice.cost(steps)
@@ -243,6 +281,24 @@ CHANGES = [
     "temperature=0.5",
     "masking_temperature=0..0",
     "masking_temperature=2..2",
+    "schedule=karras_a(2,begin=0.7,end=0.3)",
+    "noise=const",
+    "noise=linear_down",
+    "noise=linear_up",
+    "noise=sin",
+    "differential=75(last=true)",
+    "differential=75(compare=steps) zigzag=low_token_prob",
+    "differential=75 zigzag=low_token_prob",
+    "zigzag=low_token_prob(start=2)",
+    "zigzag=low_token_prob(stop=2)",
+    "argmax_from=3",
+    "guidance_interval=2..5",
+    "momentum=2",
+    "momentum=2(cap=0.1)",
+    "momentum=2(space=logits)",
+    "momentum=2(rule=paper_literal)",
+    "momentum=1(pool=all)",
+    "momentum=2 zigzag=recover",
 ]
 
 
@@ -264,10 +320,14 @@ def test_adding_a_choice_does_not_shift_the_noise_of_others() -> None:
 
     for change in ["", *CHANGES]:
         drawn = seen[change] = {}
-        recipe = Recipe.from_text(f"steps=4 {change}")
+        recipe = Recipe.from_text(f"steps=6 guidance_scale=2 {change}")
         sample_masked(Network(), torch.full((1, *GRID), MASK), MASK, recipe, Listening([5]))
-    for drawn in seen.values():
-        assert {key: drawn[key] for key in seen[""]} == seen[""]
+    for drawn in seen.values():  # the solver ranks without noise
+        shared = {key: drawn[key] for key in seen[""] if key in drawn}
+        assert shared.items() <= seen[""].items()
+        assert {key for key in seen[""] if key not in drawn} <= {
+            ("confidence", i) for i in range(6)
+        }
 
 
 def test_differential_sampling_spares_the_first_and_the_last_step() -> None:
@@ -288,6 +348,82 @@ def test_recovering_draws_the_same_step_again_from_where_it_began() -> None:
     assert (records[1].tokens == MASK).all()
     assert records[4].tokens.equal(records[2].tokens)
     assert not records[2].tokens.equal(records[0].tokens)
+
+
+def test_first_order_momentum_is_plain_sampling_without_masking_noise() -> None:
+    for choices in ("", "noise=abs_cos differential=75 zigzag=low_token_prob schedule=linear"):
+        solved = sample(f"steps=7 momentum=1 {choices}", [0, 1])
+        plain = sample(f"steps=7 masking_temperature=0..0 {choices}", [0, 1])
+        assert solved.tokens.equal(plain.tokens)
+
+
+def test_second_order_momentum_starts_as_first_order() -> None:
+    records: dict[int, list[StepRecord]] = {1: [], 2: []}
+    for order, seen in records.items():
+        sample(f"steps=6 momentum={order}", [0, 1, 2], seen.append)
+    same = [a.tokens.equal(b.tokens) for a, b in zip(records[1], records[2], strict=True)]
+    assert same[0] and not same[-1]
+
+
+def test_argmax_draws_do_not_depend_on_the_seed_but_masking_noise_stays() -> None:
+    seeds = [0, 1, 2]
+    fixed, noisy = (
+        sample(f"steps=6 argmax_from=0{change}", seeds).tokens
+        for change in (" masking_temperature=0..0", "")
+    )
+    assert all(fixed[0].equal(other) for other in fixed)
+    assert not noisy[0].equal(noisy[1])
+    assert noisy.equal(sample("steps=6 temperature=0", seeds).tokens)
+
+
+def test_guidance_interval_asks_the_network_for_one_row_outside() -> None:
+    network = Network()
+    recipe = Recipe.from_text(
+        "steps=4 guidance_scale=3 guidance_interval=1..2 zigzag=low_token_prob(start=1,stop=3)"
+    )
+    sample_masked(network, torch.full((1, *GRID), MASK), MASK, recipe, Streams([0]))
+    first, last = [(3, 1.0)], [(0, 1.0)]
+    turned = [(2, 3.0), (1, 0.0), (2, 3.0)], [(1, 1.0), (0, 0.0), (1, 1.0)]
+    assert network.calls == [*first, *turned[0], *turned[1], *last]
+
+
+def test_trace_tells_what_the_draws_were_like() -> None:
+    records: list[StepRecord] = []
+    sample("steps=5 guidance_scale=2 differential=50 zigzag=random", [0, 1], records.append)
+    forward = [record for record in records if record.phase == "forward"]
+    for record in forward:
+        assert (record.entropy > 0).all() and (record.entropy < math.log(CODES)).all()
+        # the two legs of the first step have none before them
+        assert record.divergence.isnan().all() == (record.step == 0)
+        assert ((record.redrawn > 0) == (0 < record.step < 4)).all()
+    for record in records:
+        if record.phase == "backtrack":
+            assert torch.stack([record.entropy, record.divergence, record.redrawn]).isnan().all()
+
+
+def test_trace_measures_entropy_and_divergence_in_nats() -> None:
+    class Fixed(Network):
+        """Two codes with probabilities that the timestep sets."""
+
+        def __call__(self, tokens: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            logits = super().__call__(tokens, *args, **kwargs)
+            odds = torch.tensor([[0.5, 0.5], [0.25, 0.75]][args[0]])
+            return torch.full_like(logits, -torch.inf).index_copy(
+                -1, torch.tensor([0, 1]), odds.log().expand(*logits.shape[:-1], 2)
+            )
+
+    records: list[StepRecord] = []
+    start = torch.full((1, *GRID), MASK)
+    sample_masked(Fixed(), start, MASK, Recipe(steps=2), Streams([0]), records.append)
+    quarters = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
+    assert [record.entropy.item() for record in records] == pytest.approx([quarters, math.log(2)])
+    divergence = 0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)
+    assert records[1].divergence.item() == pytest.approx(divergence)
+
+
+def test_looking_does_not_change_the_image() -> None:
+    text = "steps=6 guidance_scale=2 noise=abs_cos differential=75(pool=masked) zigzag=random"
+    assert sample(text, [3, 4]).tokens.equal(sample(text, [3, 4], lambda record: None).tokens)
 
 
 def test_recipe_of_another_family_is_refused() -> None:

@@ -16,9 +16,10 @@ from bakeoff.samplers.schedules import (
 
 OFFICIAL = re.compile(r"mask_len\.(?P<name>\w+)\.N(?P<steps>\d+)\.K(?P<tokens>\d+)")
 DERIVED = re.compile(
-    r"(?P<kind>sigma|raw_mask_len)\.(?P<name>cosine|linear|pow_one_minus_t|one_minus_t_pow)"
-    r"(\.p(?P<p>[\d.]+))?\.N(?P<steps>\d+)(\.K(?P<tokens>\d+))?"
+    r"(?P<kind>sigma|raw_mask_len)\.(?P<name>\w+)(\.p(?P<p>[\d.]+))?"
+    r"(\.b(?P<begin>[\d.]+)\.e(?P<end>[\d.]+))?\.N(?P<steps>\d+)(\.K(?P<tokens>\d+))?"
 )
+KARRAS = {"karrasA": "karras_a", "karrasB": "karras_b"}
 NEAR = "near_integer_entries_where_plus_minus_1_is_acceptable"
 
 
@@ -61,9 +62,9 @@ def test_papers_schedules_follow_their_formulas(golden_file: Any) -> None:
     tested = 0
     for key, expected in golden_file.tensors.items():
         match = DERIVED.fullmatch(key)
-        if match is None:
-            continue
-        schedule = Schedule(name=match["name"], p=float(match["p"]) if match["p"] else None)
+        assert match, key
+        named = {n: float(match[n]) for n in ("p", "begin", "end") if match[n]}
+        schedule = Schedule(name=KARRAS.get(match["name"], match["name"]), **named)
         steps = int(match["steps"])
         if match["kind"] == "sigma":
             t = torch.arange(1, steps + 1, dtype=torch.float64) / steps
@@ -95,6 +96,10 @@ def test_images_with_fewer_unknown_tokens_keep_their_own_count() -> None:
         ("half_abs_cos", [1.0, 0.5, 0.0, 0.5, 1.0]),
         ("half_then_full", [1.0, 0.5, 0.0, 1.0, 2.0]),
         ("full_then_half", [2.0, 1.0, 0.0, 0.5, 1.0]),
+        ("const", [2.0] * 5),
+        ("linear_down", [2.0, 4 / 3, 1.0, 2 / 3, 0.0]),
+        ("linear_up", [0.0, 2 / 3, 1.0, 4 / 3, 2.0]),
+        ("sin", [0.0, 3**0.5, 2.0, 3**0.5, 0.0]),
     ],
 )
 def test_noise_follows_its_curve_from_first_to_last_step(curve: str, expected: list[float]) -> None:
@@ -111,8 +116,20 @@ def test_single_step_takes_the_noise_of_the_first() -> None:
 def test_every_curve_and_schedule_of_a_recipe_is_built() -> None:
     assert set(Noise.model_fields["curve"].annotation.__args__) == set(DEVIATIONS)
     for name in Schedule.model_fields["name"].annotation.__args__:
-        ratio = mask_ratio(
-            Schedule(name=name, p=0.6 if "pow" in name else None), torch.linspace(0, 1, 9)
-        )
-        assert ratio[0] == 1 and ratio[-1] == pytest.approx(0, abs=1e-6)
+        if "karras" in name:
+            schedule = Schedule(name=name, p=0.6, begin=0.9, end=0.1)
+        else:
+            schedule = Schedule(name=name, p=0.6 if "pow" in name else None)
+        ratio = mask_ratio(schedule, torch.linspace(0, 1, 9, dtype=torch.float64))
+        assert ratio[0] == pytest.approx(schedule.begin)
+        assert ratio[-1] == pytest.approx(schedule.end)
         assert (ratio.diff() < 0).all()
+
+
+@pytest.mark.parametrize("p", [0.5, 0.6, 2.0])
+def test_karras_forms_approach_the_plain_powers(p: float) -> None:
+    t = torch.linspace(0, 1, 33, dtype=torch.float64)
+    for karras, power in (("karras_a", "pow_one_minus_t"), ("karras_b", "one_minus_t_pow")):
+        near = Schedule(name=karras, p=p, begin=1 - 1e-12, end=1e-12)
+        exact = mask_ratio(Schedule(name=power, p=p), t)
+        torch.testing.assert_close(mask_ratio(near, t), exact, atol=1e-4, rtol=0)
