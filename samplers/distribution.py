@@ -12,6 +12,8 @@ from torch import Tensor
 
 CONSTANT_MASS = 1e-12  # below it two distributions count as equal
 POSITIVE_FLOOR = 1e-6  # the released code's least difference
+BLOCK = 256  # rows that are drawn at once
+SPAN = 128  # codes that a draw takes together at first
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,9 @@ class Rows:
 
     def at(self, places: Tensor) -> Tensor:
         """Return the values at `places` [B, K], all of which must be marked."""
-        return self.values if places is self.where else self.values[places[self.where]]
+        if places is self.where or places.equal(self.where):
+            return self.values
+        return self.values[places[self.where]]
 
 
 def guide(unconditional: Tensor, conditional: Tensor, scale: float) -> Tensor:
@@ -116,10 +120,33 @@ def draw(log_probs: Tensor, uniform: Tensor, temperature: float = 1.0) -> Tensor
     """Draw a code per row [...] from log-probabilities [..., C] and one uniform number [...] each.
 
     Inverse CDF, so recipes that share a seed share their randomness; temperature 0 is the argmax.
+    Some rows at a time, whose probabilities stay in a CPU's cache.
     """
     if temperature == 0.0:
         return log_probs.argmax(dim=-1)
-    cumulative = log_probs.exp().cumsum(dim=-1)
-    # Scaling by the sum keeps the target below it, so that a code of probability zero never wins.
+    parts = zip(log_probs.flatten(0, -2).split(BLOCK), uniform.flatten().split(BLOCK), strict=True)
+    return torch.cat([_draw(part.exp(), number) for part, number in parts]).view_as(uniform)
+
+
+def _draw(mass: Tensor, uniform: Tensor) -> Tensor:
+    """Draw [n] from unnormalized probabilities [n, C]: first a span of codes, then one of them.
+
+    Sums of spans are several times faster than the running sum over all codes.
+    """
+    if mass.shape[-1] % SPAN:
+        return _find(mass, uniform)[0]
+    spans = mass.unflatten(-1, (-1, SPAN))
+    span, rest = _find(spans.sum(dim=-1), uniform)
+    within = spans[torch.arange(len(span), device=span.device), span]
+    return span * SPAN + _find(within, rest)[0]
+
+
+def _find(mass: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the place [n] in the running sum of mass [n, M], and how far into it, in [0, 1)."""
+    cumulative = mass.cumsum(dim=-1)
+    # Scaling by the sum keeps the target below it, so that a place of no mass is never found.
     target = uniform.unsqueeze(-1) * cumulative[..., -1:]
-    return torch.searchsorted(cumulative, target, right=True).squeeze(-1)
+    place = torch.searchsorted(cumulative, target, right=True)
+    edges = torch.nn.functional.pad(cumulative, (1, 0))
+    before, after = edges.gather(-1, place), edges.gather(-1, place + 1)
+    return place.squeeze(-1), ((target - before) / (after - before)).squeeze(-1)

@@ -155,3 +155,19 @@ def test_draw_never_takes_an_impossible_code_at_the_edges(number: float) -> None
 
 def test_draw_without_temperature_takes_the_likeliest() -> None:
     assert draw(log([0.2, 0.5, 0.3]), torch.tensor([0.99]), temperature=0).tolist() == [1]
+
+
+def test_draw_in_spans_is_the_inverse_of_the_running_sum() -> None:
+    generator = torch.Generator().manual_seed(0)
+    log_probs = (3 * torch.randn(600, 1024, generator=generator)).log_softmax(-1)
+    log_probs[:, 100:700] = -torch.inf  # whole spans of no mass
+    log_probs = log_probs.log_softmax(-1)
+    uniform = torch.rand(600, generator=generator)
+    uniform[:4] = torch.tensor([0.0, 1 - 2**-24, 2**-24, 0.5])
+    cumulative = log_probs.double().exp().cumsum(-1)
+    codes = draw(log_probs, uniform)
+    assert log_probs.gather(-1, codes[:, None]).isfinite().all()
+    end = cumulative.gather(-1, codes[:, None])[:, 0]
+    start = end - log_probs.double().exp().gather(-1, codes[:, None])[:, 0]
+    assert ((start <= uniform + 1e-6) & (uniform <= end + 1e-6)).all()
+    assert draw(log_probs.view(20, 30, 1024), uniform.view(20, 30)).equal(codes.view(20, 30))
