@@ -32,7 +32,7 @@ class Part:
 PARTS = {
     "vq": Part(lambda _: TinyVQModel(), Schedule(2500, 8, 1.5e-3, 1.5e-3), "tiny-meissonic/vqvae"),
     "llamagen-vq": Part(
-        lambda _: TinyLlamaGenVQ(), Schedule(2000, 8, 1.5e-3, 1.5e-3), "tiny-llamagen/vq"
+        lambda _: TinyLlamaGenVQ(), Schedule(5000, 8, 1.5e-3, 1.5e-3), "tiny-llamagen/vq"
     ),
     "judge": Part(TinyJudge, Schedule(2000, 128, 1e-3, 1e-3), "clip"),
     "llamagen": Part(TinyLlamaGen, Schedule(1800, 64, 2e-3, 2e-3), "tiny-llamagen"),
