@@ -14,6 +14,7 @@ CONSTANT_MASS = 1e-12  # below it two distributions count as equal
 POSITIVE_FLOOR = 1e-6  # the released code's least difference
 BLOCK = 256  # rows that are drawn at once
 SPAN = 128  # codes that a draw takes together at first
+BELOW_ONE = 1 - 2**-24  # the largest float32 under it
 
 
 @dataclass(frozen=True)
@@ -149,4 +150,6 @@ def _find(mass: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
     place = torch.searchsorted(cumulative, target, right=True)
     edges = torch.nn.functional.pad(cumulative, (1, 0))
     before, after = edges.gather(-1, place), edges.gather(-1, place + 1)
-    return place.squeeze(-1), ((target - before) / (after - before)).squeeze(-1)
+    # The differences may round to equal ones, though the target is below what is after it.
+    share = ((target - before) / (after - before)).clamp(max=BELOW_ONE)
+    return place.squeeze(-1), share.squeeze(-1)

@@ -171,3 +171,14 @@ def test_draw_in_spans_is_the_inverse_of_the_running_sum() -> None:
     start = end - log_probs.double().exp().gather(-1, codes[:, None])[:, 0]
     assert ((start <= uniform + 1e-6) & (uniform <= end + 1e-6)).all()
     assert draw(log_probs.view(20, 30, 1024), uniform.view(20, 30)).equal(codes.view(20, 30))
+
+
+def test_draw_finds_a_code_next_to_the_edges_of_its_spans() -> None:
+    generator = torch.Generator().manual_seed(0)
+    log_probs = (2 * torch.randn(4000, 512, generator=generator)).log_softmax(-1)
+    edges = log_probs.exp().unflatten(-1, (4, 128)).sum(-1).cumsum(-1)
+    for edge in range(3):
+        for apart in range(-3, 2):  # numbers come in units of 2^-24
+            number = ((edges[:, edge] / edges[:, -1] * 2**24).round() + apart) / 2**24
+            codes = draw(log_probs, number)
+            assert ((codes - 128 * (edge + 1)).abs() < 128).all()
