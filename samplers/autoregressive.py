@@ -124,17 +124,17 @@ class _Position:
         """Return what a callback sees of tokens [B, N] after a step."""
         assert self.predicted is not None
         assert self.drawn is not None
-        none = torch.full_like(self.predicted[:, 0], torch.nan)
-        redrawn = self.redraw.low if self.redraw else torch.zeros_like(none)
-        known = self.previous is not None
+        change = torch.full_like(self.predicted[:, 0], torch.nan)
+        if self.previous is not None:
+            change = divergence(self.predicted, self.previous)
         return StepRecord(
             step=step,
             phase="forward",
             tokens=as_grid(tokens),
             masked=(tokens < 0).sum(dim=1),
             entropy=entropy(self.drawn),
-            divergence=divergence(self.predicted, self.previous) if known else none,
-            redrawn=redrawn,
+            divergence=change,
+            redrawn=self.redraw.low if self.redraw else torch.zeros_like(change),
         )
 
 

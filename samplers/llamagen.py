@@ -47,9 +47,18 @@ class LlamaGenSampler:
 
     @classmethod
     def from_folder(
-        cls, folder: str | Path, *, name: str | None = None, device: torch.device | str = "cpu"
+        cls,
+        folder: str | Path,
+        *,
+        name: str | None = None,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        compiled: bool = False,
     ) -> Self:
-        """Load `gpt/`, `vq/`, `text_encoder/` and `tokenizer/` of a folder, all in float32.
+        """Load `gpt/`, `vq/`, `text_encoder/` and `tokenizer/` of a folder.
+
+        `dtype` is that of the transformer alone; `compiled` has its layers compiled when they first
+        decode.
 
         Raises: InputError if a part is missing, damaged or does not fit the others.
         """
@@ -68,6 +77,9 @@ class LlamaGenSampler:
         modules: tuple[nn.Module, ...] = (network, tokenizer, text.encoder)
         for module in modules:
             module.to(device).eval()
+        network.to(dtype)
+        if compiled:
+            network.compile_layers()
         return cls(name or root.name, hash_files(root), text, network, tokenizer)
 
     @torch.inference_mode()

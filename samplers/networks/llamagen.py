@@ -163,6 +163,7 @@ class LlamaGenTransformer(nn.Module):
         self.output = nn.Linear(config.dim, config.vocab_size, bias=False)
         # no buffer: checkpoints have no such key, and casting the network must not round it
         self.table = rotary_table(config)
+        self.compiled = False
         self.apply(_initialize)
         nn.init.zeros_(self.output.weight)
 
@@ -207,10 +208,15 @@ class LlamaGenTransformer(nn.Module):
 
     def decode(self, tokens: Tensor, cache: KeyValueCache) -> Tensor:
         """Feed the newest tokens [R]; return the hidden states [R, D] that tell the next ones."""
+        if self.compiled:  # what is compiled has one shape for all positions
+            starts = torch.full_like(tokens, cache.filled - 1)
+            cache.filled += 1
+            return self.decode_window(tokens[:, None], starts, cache)[:, 0]
         slot = self.config.cls_token_num + cache.filled - 1
-        hidden = self._feed(tokens[:, None], self._rotations()[slot : slot + 1], StepPass(cache))
+        x, table = self._embed(tokens[:, None]), self._rotations()[slot : slot + 1]
+        hidden = self._run(x, table, StepPass(cache))
         cache.filled += 1
-        return hidden[:, 0]
+        return hidden[: len(tokens), 0]
 
     def decode_window(
         self, tokens: Tensor, starts: Tensor, cache: KeyValueCache, *, end: int | None = None
@@ -223,8 +229,9 @@ class LlamaGenTransformer(nn.Module):
         """
         places = starts[:, None] + torch.arange(tokens.shape[1], device=starts.device)  # [R, S]
         table = self._rotations()[self.config.cls_token_num + _padded(places)]
-        end = cache.slots if end is None else 1 + end
-        return self._feed(tokens, table, WindowPass(cache, 1 + places, end))
+        end = cache.slots if end is None or self.compiled else 1 + end
+        attend = WindowPass(cache, 1 + places, end)
+        return self._run_window(self._embed(tokens), table, attend)[: len(tokens)]
 
     def head(self, hidden: Tensor) -> Tensor:
         """Return the logits [..., V] float32 of hidden states [..., D]."""
@@ -232,9 +239,21 @@ class LlamaGenTransformer(nn.Module):
         logits = self.output(_padded(rows))[: len(rows)]
         return logits.view(*hidden.shape[:-1], -1).float()
 
-    def _feed(self, tokens: Tensor, table: Tensor, attend: Attend) -> Tensor:
-        x = self.tok_embeddings(_padded(tokens)).to(self._activation_dtype())
-        return self._run(x, table, attend)[: len(tokens)]
+    def compile_layers(self, **options: Any) -> None:
+        """Compile the layers for decoding, with one shape for all positions of a generation.
+
+        On a GPU their launches are recorded as one CUDA graph. `options` go to `torch.compile`.
+        """
+        mode = {"mode": "reduce-overhead"} if self.output.weight.is_cuda else {}
+        compiled = torch.compile(self._run_window, dynamic=False, **{**mode, **options})
+        self._run_window = compiled  # type: ignore[method-assign]
+        self.compiled = True
+
+    def _embed(self, tokens: Tensor) -> Tensor:
+        return self.tok_embeddings(_padded(tokens)).to(self._activation_dtype())
+
+    def _run_window(self, x: Tensor, table: Tensor, attend: WindowPass) -> Tensor:
+        return self._run(x, table, attend)
 
     def _run(self, x: Tensor, table: Tensor, attend: Attend) -> Tensor:
         table = table[..., None, None, :]  # the same for queries and keys of all heads

@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from bakeoff.samplers.networks.checkpoint import load_state, load_weights
 from bakeoff.samplers.networks.llamagen import LlamaGenConfig, LlamaGenTransformer
 from bakeoff.samplers.recipe import Differential, Recipe
 from bakeoff.samplers.streams import Streams
+from bakeoff.samplers.trace import StepRecord
 
 SIZES = {"dim": 48, "n_layer": 2, "n_head": 4, "vocab_size": 61, "block_size": 36}
 SIZES |= {"cls_token_num": 6, "model_type": "t2i", "caption_dim": 10}
@@ -41,9 +43,7 @@ def test_greedy_tokens_are_the_official_ones(golden_file) -> None:
         if case.get("cfg_interval", -1) >= 0:  # of the step after which guidance ends
             interval = (0, case["cfg_interval"] + 2)
             recipe = recipe.model_copy(update={"guidance_interval": interval})
-        drawn = generate_tokens(
-            network, *condition, recipe, Streams(range(len(condition[0])))
-        )
+        drawn = generate_tokens(network, *condition, recipe, Streams(range(len(condition[0]))))
         assert torch.equal(drawn.tokens.int(), golden_file.tensors[f"greedy.{name}.tokens"]), name
 
 
@@ -91,7 +91,8 @@ def plain_loop(network: LlamaGenTransformer, states, mask, recipe: Recipe, seed:
     for j in range(steps):
         c = network(tokens, states, mask)[0, j]
         u = network(tokens, network.uncond_embedding[None], mask)[0, j]
-        logits = (u + scale * (c - u)).double()
+        start, stop = recipe.guidance_interval or (0, steps)
+        logits = (u + scale * (c - u) if start <= j < stop else c).double()
         if recipe.noise:
             deviation = recipe.noise.amplitude * abs(
                 torch.cos(torch.tensor(torch.pi * j / (steps - 1)))
@@ -113,6 +114,9 @@ def plain_loop(network: LlamaGenTransformer, states, mask, recipe: Recipe, seed:
         before = p[order].cumsum(0) - p[order]
         p[order[before > recipe.top_p]] = 0.0
         cumulative = p.cumsum(0) / p.sum()
+        if recipe.argmax_from is not None and j >= recipe.argmax_from:
+            tokens[0, j] = p.argmax()
+            continue
         tokens[0, j] = (cumulative <= streams.uniform("tokens", 0, (steps,))[0, j]).sum()
     return tokens[0]
 
@@ -123,6 +127,7 @@ def plain_loop(network: LlamaGenTransformer, states, mask, recipe: Recipe, seed:
         "guidance_scale=3",
         "guidance_scale=2 noise=abs_cos",
         "guidance_scale=2 differential=75",
+        "guidance_scale=3 guidance_interval=4..30 argmax_from=20",
         EVERYTHING,
     ],
 )
@@ -136,7 +141,9 @@ def test_the_loop_is_the_plain_one(network: LlamaGenTransformer, recipe: str) ->
         assert torch.equal(drawn.tokens[row], expected)
 
 
-@pytest.mark.parametrize("recipe", ["", "guidance_scale=3", EVERYTHING])
+@pytest.mark.parametrize(
+    "recipe", ["", "guidance_scale=3", f"{EVERYTHING} guidance_interval=3..20 argmax_from=30"]
+)
 def test_tokens_do_not_depend_on_the_batch(network: LlamaGenTransformer, recipe: str) -> None:
     states, mask = conditions(9)
     chosen = Recipe.from_text(recipe)
@@ -151,20 +158,39 @@ def test_tokens_do_not_depend_on_the_batch(network: LlamaGenTransformer, recipe:
     assert len(runs[0].unique(dim=0)) == 9
 
 
-@pytest.mark.parametrize(("scale", "expected"), [(1.0, 36), (2.0, 72)])
-def test_a_token_costs_one_row_evaluation_and_guidance_doubles_it(
-    network: LlamaGenTransformer, scale: float, expected: int
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [("", 36), ("guidance_scale=2", 72), ("guidance_scale=2 guidance_interval=5..20", 56)],
+)
+def test_a_token_costs_one_row_evaluation_and_guidance_doubles_it_until_its_end(
+    network: LlamaGenTransformer, recipe: str, expected: int
 ) -> None:
     fed = []
     hook = network.layers[0].attention.register_forward_hook(lambda _, x, y: fed.append(len(x[0])))
-    drawn = generate_tokens(
-        network, *conditions(10), Recipe(guidance_scale=scale), Streams(range(10))
-    )
+    drawn = generate_tokens(network, *conditions(10), Recipe.from_text(recipe), Streams(range(10)))
     hook.remove()
     assert drawn.row_evaluations.tolist() == [expected] * 10
     assert drawn.network_calls.tolist() == [36] * 10
     assert sum(fed) == 10 * expected
     assert len(fed) == 36
+
+
+def test_a_callback_sees_every_position(network: LlamaGenTransformer) -> None:
+    seen: list[StepRecord] = []
+    batch = network, *conditions(3), Recipe.from_text("differential=75"), Streams(range(3))
+    drawn = generate_tokens(*batch, seen.append)
+    assert torch.equal(drawn.tokens, generate_tokens(*batch).tokens)
+    assert [record.step for record in seen] == list(range(36))
+    for step, record in enumerate(seen):
+        known = record.tokens.flatten(1)
+        assert torch.equal(known[:, : step + 1], drawn.tokens[:, : step + 1])
+        assert (known[:, step + 1 :] == -1).all()
+        assert record.masked.tolist() == [35 - step] * 3
+        assert ((record.entropy > 0) & (record.entropy < math.log(61))).all()
+        assert torch.equal(record.divergence.isnan(), torch.full((3,), step == 0))
+    redrawn = torch.stack([record.redrawn for record in seen])
+    assert not redrawn[:WARM_UP].any()
+    assert set(redrawn.unique().tolist()) == {0.0, 1.0}
 
 
 def test_redraw_waits_then_replaces_the_lowest_changes_of_each_image() -> None:

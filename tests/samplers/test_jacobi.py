@@ -23,7 +23,9 @@ GREEDY = [
     "temperature=0 guidance_scale=2 guidance_interval=5..20 noise=abs_cos",
     "argmax_from=0 top_k=20 top_p=0.9 guidance_scale=2 guidance_interval=0..9",
 ]
-EVERYTHING = "guidance_scale=2 guidance_interval=3..17 noise=abs_cos top_k=20 top_p=0.9 argmax_from=30"
+EVERYTHING = (
+    "guidance_scale=2 guidance_interval=3..17 noise=abs_cos top_k=20 top_p=0.9 argmax_from=30"
+)
 
 
 def random_network(**settings: int) -> LlamaGenTransformer:
@@ -66,11 +68,13 @@ def test_a_round_of_verification_is_the_official_one(golden_file) -> None:
             assert tokens == data["tokens_out"][row, : end + 1].tolist()
 
 
-@pytest.mark.parametrize("window", [2, 3, 16])
-@pytest.mark.parametrize("text", ["", "guidance_scale=3 temperature=0.8", "top_p=0.8"])
-def test_sequences_follow_the_distribution_of_the_plain_loop(window: int, text: str) -> None:
-    """Chi-square of 6000 images against the exact probabilities of all 81 sequences."""
-    recipe, images = Recipe.from_text(f"{text} jacobi={window}"), 6000
+@pytest.mark.parametrize(
+    ("text", "window"),
+    [("", 2), ("guidance_scale=3 temperature=0.8", 3), ("guidance_scale=2 top_p=0.8", 16)],
+)
+def test_sequences_follow_the_distribution_of_the_plain_loop(text: str, window: int) -> None:
+    """Chi-square of 4000 images against the exact probabilities of all 81 sequences."""
+    recipe, images = Recipe.from_text(f"{text} jacobi={window}"), 4000
     network = random_network(vocab_size=3, block_size=4)
     states, mask = (x[:1] for x in conditions(1))
     sequences = torch.tensor(list(itertools.product(range(3), repeat=4)))
@@ -97,7 +101,7 @@ def test_sequences_follow_the_distribution_of_the_plain_loop(window: int, text: 
 
 
 @pytest.mark.parametrize("text", GREEDY)
-@pytest.mark.parametrize("window", [2, 5, 36])
+@pytest.mark.parametrize("window", [2, 36])
 def test_without_chance_tokens_are_those_of_the_plain_loop(
     network: LlamaGenTransformer, text: str, window: int
 ) -> None:
@@ -110,8 +114,7 @@ def test_without_chance_tokens_are_those_of_the_plain_loop(
     assert (drawn.network_calls <= plain.network_calls).all()
 
 
-@pytest.mark.parametrize("window", [3, 16])
-@pytest.mark.parametrize("text", ["", "guidance_scale=3", EVERYTHING])
+@pytest.mark.parametrize(("text", "window"), [("guidance_scale=3", 3), (EVERYTHING, 16)])
 def test_tokens_and_costs_do_not_depend_on_the_batch(
     network: LlamaGenTransformer, text: str, window: int
 ) -> None:
@@ -187,18 +190,17 @@ def test_a_callback_sees_tokens_settle_image_by_image(network: LlamaGenTransform
 
 def test_tiny_llamagen_draws_alike_with_fewer_passes() -> None:
     sampler = load_sampler("tiny-llamagen")
-    prompts, images = ["a red circle", "a blue square above a green ring"], 150
-    statistics, calls = [], []
-    for text, seed in (("guidance_scale=1.5", 0), ("guidance_scale=1.5 jacobi=8", 10_000)):
+    prompts, centres, calls = ["a red circle"] * 80, [], []
+    for text, seed in (("temperature=1.2", 0), ("temperature=1.2 jacobi=8", 10_000)):
         with torch.inference_mode():
-            states, mask = sampler.text.encode(prompts * images)
+            states, mask = sampler.text.encode(prompts)
             loop = decode_jacobi if "jacobi" in text else generate_tokens
-            streams = Streams(range(seed, seed + 2 * images))
+            streams = Streams(range(seed, seed + len(prompts)))
             drawn = loop(sampler.network, states, mask, Recipe.from_text(text), streams)
-        common = drawn.tokens.mode(dim=1, keepdim=True).values
-        statistics.append((drawn.tokens != common).sum(dim=1).numpy())
+        drawn_on = drawn.tokens != drawn.tokens.mode(dim=1, keepdim=True).values
+        places = torch.arange(drawn_on.shape[1])
+        centres.append(((drawn_on * places).sum(dim=1) / drawn_on.sum(dim=1)).numpy())
         calls.append(drawn.network_calls.mean())
-    plain, jacobi = statistics
-    assert len(np.unique(plain)) > 5
-    assert stats.ks_2samp(plain, jacobi).pvalue > 0.01
+    assert len(np.unique(centres[0])) > 5
+    assert stats.ks_2samp(*centres).pvalue > 0.01
     assert calls[1] < 0.9 * calls[0]

@@ -18,7 +18,11 @@ from bakeoff.samplers.recipe import Recipe
 
 COLORS, SHAPES = ("red", "green", "blue"), ("circle", "square", "ring")
 PROMPTS = [f"a {color} {shape}" for color in COLORS for shape in SHAPES]
-RECIPES = ["guidance_scale=3", "guidance_scale=2 noise=abs_cos differential=75 top_k=30 top_p=0.9"]
+RECIPES = [
+    "guidance_scale=3",
+    "guidance_scale=2 noise=abs_cos differential=75 top_k=30 top_p=0.9",
+    "guidance_scale=2 guidance_interval=2..15 jacobi=4",
+]
 
 
 def write_part(folder: Path, module: nn.Module, config: dict) -> None:
@@ -107,6 +111,18 @@ def test_generation_tells_shapes_and_cost(sampler: LlamaGenSampler) -> None:
     assert generation.network_calls.tolist() == [25, 25]
     assert list(generation.seconds) == ["text", "network", "decode"]
     assert all(seconds > 0 for seconds in generation.seconds.values())
+
+
+def test_half_precision_and_compilation_are_a_choice_of_the_loader(folder: Path) -> None:
+    half = LlamaGenSampler.from_folder(folder, dtype=torch.bfloat16, compiled=True)
+    assert half.network.output.weight.dtype == torch.bfloat16
+    assert half.tokenizer.quantize.embedding.weight.dtype == torch.float32
+    assert next(half.text.encoder.parameters()).dtype == torch.float32
+    assert half.network.compiled
+    plain = LlamaGenSampler.from_folder(folder, dtype=torch.bfloat16)
+    generation = plain.generate(PROMPTS[:2], [1, 2], Recipe(guidance_scale=3.0))
+    alone = plain.generate(PROMPTS[:1], [1], Recipe(guidance_scale=3.0))
+    assert np.array_equal(generation.images[:1], alone.images)
 
 
 def test_prompt_and_seed_both_matter(sampler: LlamaGenSampler) -> None:

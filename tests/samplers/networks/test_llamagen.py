@@ -166,9 +166,12 @@ def test_cached_steps_and_guidance_are_the_official_ones(golden_file) -> None:
             torch.testing.assert_close(buffer[0], expected, **limits)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("masked", [True, False])
-def test_cached_steps_repeat_the_full_pass(masked: bool) -> None:
+def test_cached_steps_repeat_the_full_pass(masked: bool, compiled: bool) -> None:
     network = random_network()
+    if compiled:
+        network.compile_layers(backend="eager", fullgraph=True)
     tokens, states, mask = random_batch(network, rows=3)
     mask = mask if masked else None
     hidden, cache = network.prefill(states, mask)
@@ -176,6 +179,24 @@ def test_cached_steps_repeat_the_full_pass(masked: bool) -> None:
     torch.testing.assert_close(
         network.head(torch.stack(steps, dim=1)), network(tokens, states, mask), atol=1e-4, rtol=1e-4
     )
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_windows_at_any_place_repeat_the_full_pass(compiled: bool) -> None:
+    network = random_network()
+    if compiled:  # one graph, whatever turns it into machine code
+        network.compile_layers(backend="eager", fullgraph=True)
+    tokens, states, mask = random_batch(network, rows=3)
+    expected = network(tokens, states, mask)
+    _, cache = network.prefill(states, mask)
+    first = torch.zeros(3, dtype=torch.long)
+    network.decode_window(tokens[:, :9], first, cache)
+    starts = torch.tensor([4, 9, 0])  # what is fed again gives the same again
+    fed = torch.stack([row[start : start + 6] for row, start in zip(tokens, starts, strict=True)])
+    hidden = network.decode_window(fed, starts, cache, end=15)
+    for row, start in enumerate(starts.tolist()):
+        told = network.head(hidden[row])
+        torch.testing.assert_close(told, expected[row, start + 1 : start + 7], atol=1e-4, rtol=1e-4)
 
 
 def test_condition_tokens_act_through_their_values_only() -> None:
@@ -199,9 +220,12 @@ def test_what_stands_on_pads_does_not_matter() -> None:
     assert not torch.allclose(network(tokens, noisy, None), logits)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("sizes", [T2I_SIZES, {"dim": 192, "n_head": 6, "vocab_size": 577}])
-def test_rows_are_bit_for_bit_the_same_in_every_batch(sizes: dict[str, int]) -> None:
-    network = random_network(**sizes)
+def test_rows_are_bit_for_bit_the_same_in_every_batch(
+    sizes: dict[str, int], dtype: torch.dtype
+) -> None:
+    network = random_network(**sizes).to(dtype)
     tokens, states, mask = random_batch(network, rows=33)
     runs = []
     for size in (1, 3, 9, 33):
