@@ -16,6 +16,7 @@ from bakeoff.samplers.guided import GuidedNetwork, sample_in_groups
 from bakeoff.samplers.networks.checkpoint import hash_files, load_config, load_state, load_weights
 from bakeoff.samplers.networks.clip_text import ClipTextEncoder
 from bakeoff.samplers.networks.meissonic import Condition, MeissonicConfig, MeissonicTransformer
+from bakeoff.samplers.networks.memory import keep_freed_memory
 from bakeoff.samplers.networks.vq import VQConfig, VQModel, to_uint8
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.sampler import Generation, check_batch
@@ -73,6 +74,8 @@ class MeissonicSampler:
         config = MeissonicConfig.from_dict(entries)
         transformer = MeissonicTransformer(config)
         load_state(transformer, load_weights(folder / "transformer"), source=folder / "transformer")
+        if torch.device(device).type == "cpu":
+            keep_freed_memory()
         transformer.eval().to(device, dtype)
         keep_bits(transformer)
         if compiled:
