@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -151,10 +151,12 @@ def made_or_none(texts: tuple[str, ...]) -> Recipe | None:
 
 
 RECIPES = st.tuples(*CHOSEN).map(made_or_none).filter(bool)
+LITERAL = Recipe.from_text("steps=9 momentum=2(rule=paper_literal) zigzag=random(stop=4)")
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(recipe=RECIPES, seeds=st.lists(st.integers(0, 10**18), min_size=1, max_size=4))
+@example(recipe=LITERAL, seeds=[0, 1, 2])
 def test_any_recipe_fills_in_valid_tokens_on_schedule_at_its_cost(
     recipe: Recipe, seeds: list[int]
 ) -> None:
@@ -192,6 +194,7 @@ def check_counts(recipe: Recipe, records: list[StepRecord]) -> None:
     seeds=st.lists(st.integers(0, 10**18), min_size=1, max_size=4),
     known=st.integers(0, 29),
 )
+@example(recipe=LITERAL, seeds=[0, 1, 2], known=0)
 def test_any_recipe_makes_the_image_of_the_plain_loop_in_any_batch(
     recipe: Recipe, seeds: list[int], known: int
 ) -> None:
