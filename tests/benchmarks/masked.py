@@ -4,7 +4,7 @@ Source of the configurations: the sizes at which the official loop was measured.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -134,38 +134,31 @@ class Setting:
             loop.sample_zigzag(self.start(images), 0.0)
 
 
-def cpu_seconds(run: Callable[[], object]) -> float:
-    start = time.process_time()
-    run()
-    return time.process_time() - start
-
-
 @torch.inference_mode()
 def measure(config: str, sampler: str, dtype: torch.dtype, batch: int, repeats: int = 1) -> Figure:
     """Run both loops in turn and take the least time of each."""
     setting = Setting(config, dtype)
     setting.ours("vanilla", 1)
-    ours, reference, watched = [], [], None
+    # the official Z-sampling takes one image at a time, so one tells the time of many
+    images = batch if sampler == "vanilla" else 1
+    ours, reference = [], []
     for _ in range(repeats):
         start = time.process_time()
         network = setting.ours(sampler, batch)
-        ours.append(time.process_time() - start)
-        if ours[-1] == min(ours):
-            watched = network
-        # the official Z-sampling takes one image at a time, so one tells the time of many
-        images = batch if sampler == "vanilla" else 1
-        reference.append(cpu_seconds(lambda: setting.reference(sampler, images)) / images)
-    assert watched is not None
-    best = min(ours)
+        ours.append((time.process_time() - start, network.seconds, network.flops))
+        start = time.process_time()
+        setting.reference(sampler, images)
+        reference.append((time.process_time() - start) / images)
+    seconds, inside, flops = min(ours)
     return Figure(
         config,
         sampler,
         str(dtype).removeprefix("torch."),
         batch,
         reference=min(reference),
-        ours=best / batch,
-        outside=1 - watched.seconds / best,
-        gflops=watched.flops / best / 1e9,
+        ours=seconds / batch,
+        outside=1 - inside / seconds,
+        gflops=flops / seconds / 1e9,
     )
 
 
