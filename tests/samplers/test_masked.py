@@ -18,6 +18,7 @@ from bakeoff.samplers.remasking import backtrack, backtrack_score, gumbel, remas
 from bakeoff.samplers.schedules import masked_after, masking_temperatures, raw_counts
 from bakeoff.samplers.streams import Streams
 from bakeoff.samplers.trace import StepRecord
+from tests.samplers.masked_recipes import RECIPES
 from tests.samplers.plain_masked import plain_sample
 
 CODES, MASK, GRID = 20, 25, (6, 5)
@@ -117,40 +118,6 @@ def test_paper_and_official_backtracks_prefer_opposite_tokens() -> None:
     assert paper.argmin() == 1 and official.argmin() == 0
 
 
-def either(*texts: str) -> st.SearchStrategy[str]:
-    """Each of the texts, or nothing of them."""
-    return st.sampled_from(["", *texts])
-
-
-CHOSEN = (
-    st.integers(1, 16).map(lambda n: f"steps={n}"),
-    either("guidance_scale=3.5"),
-    either("guidance_interval=0..1", "guidance_interval=1..3"),
-    either("temperature=0", "temperature=0.7", "temperature=2"),
-    either("masking_temperature=0..0", "masking_temperature=4.5"),
-    either("schedule=linear", "schedule=one_minus_t_pow(0.6)", "schedule=pow_one_minus_t(3)")
-    | either("schedule=karras_a(2,begin=0.7,end=0.3)", "schedule=karras_b(0.5,begin=0.9)"),
-    either("noise=abs_cos", "noise=half_then_full(2)", "noise=sin(1)", "noise=const(0.5)"),
-    either("differential=75", "differential=50(last=true)", "differential=75(compare=steps)")
-    | either("differential=100(rule=positive,carry=modified,pool=masked)"),
-    either("zigzag=low_token_prob", "zigzag=high_max_prob(guidance=-1)", "zigzag=recover")
-    | either("zigzag=random(stop=2)", "zigzag=low_token_prob(guidance=1,start=1,stop=4)"),
-    either("momentum=1", "momentum=2", "momentum=2(rule=paper_literal)")
-    | either("momentum=1(pool=all)", "momentum=2(rule=paper_literal,pool=all)")
-    | either("momentum=2(cap=0.5,space=logits)"),
-    either("argmax_from=0", "argmax_from=3"),
-    either("top_k=3", "top_p=0.5"),
-)
-
-
-def made_or_none(texts: tuple[str, ...]) -> Recipe | None:
-    try:
-        return Recipe.from_text(" ".join(text for text in texts if text))
-    except InputError:
-        return None
-
-
-RECIPES = st.tuples(*CHOSEN).map(made_or_none).filter(bool)
 LITERAL = Recipe.from_text("steps=9 momentum=2(rule=paper_literal) zigzag=random(stop=4)")
 
 

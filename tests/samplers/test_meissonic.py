@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
+from bakeoff.samplers.cost import network_calls, row_evaluations
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.meissonic import MeissonicSampler
 from bakeoff.samplers.networks.vq import to_uint8
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.trace import StepRecord
+from tests.samplers.masked_recipes import RECIPES
 
 SMALL = Path(__file__).parents[1] / "golden/meissonic"  # random weights, official layout
 PLAIN, COMPRESSED = SMALL / "ckpt_plain", SMALL / "ckpt_compressed"
@@ -123,6 +127,26 @@ def same_in_parts(sampler: MeissonicSampler, recipe: Recipe, count: int, sizes: 
 @pytest.mark.parametrize("text", [EVERYTHING, "steps=3 top_k=9"], ids=["everything", "unguided"])
 def test_image_has_the_same_bits_in_every_batch(sampler: MeissonicSampler, text: str) -> None:
     assert same_in_parts(sampler, Recipe.from_text(text), 32, {1, 2, 3, 7})
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.function_scoped_fixture],
+)
+@given(recipe=RECIPES, seeds=st.lists(st.integers(0, 10**9), min_size=2, max_size=5))
+def test_any_recipe_makes_the_same_image_in_any_batch_and_order(
+    sampler: MeissonicSampler, recipe: Recipe, seeds: list[int]
+) -> None:
+    prompts = PROMPTS[: len(seeds)]
+    made = sampler.generate(prompts, seeds, recipe)
+    assert made.tokens.min() >= 0 and made.tokens.max() < 64
+    assert set(made.row_evaluations) == {row_evaluations(recipe, recipe.steps)}
+    assert set(made.network_calls) == {network_calls(recipe, recipe.steps)}
+    for some in ([0], list(range(len(seeds)))[:0:-1]):
+        part = sampler.generate([prompts[i] for i in some], [seeds[i] for i in some], recipe)
+        assert np.array_equal(part.tokens, made.tokens[some])
+        assert np.array_equal(part.images, made.images[some])
 
 
 @pytest.mark.parametrize("folder", [PLAIN, COMPRESSED], ids=["plain", "compressed"])
