@@ -14,7 +14,7 @@ from bakeoff.dashboards.colors import model_colors
 from bakeoff.evaluators.metric import MetricInfo
 from bakeoff.platform.equal_terms import Group, Terms, group_entries
 from bakeoff.platform.leaderboard import Leaderboard, Match, leaderboard, matches
-from bakeoff.platform.leaderboard_table import group_notes, notes_of, number, percent
+from bakeoff.platform.leaderboard_table import Shown, group_notes, notes_of, number, percent
 from bakeoff.platform.pictures import readable_picture
 from bakeoff.platform.views import Row, Views
 
@@ -109,17 +109,21 @@ def _table(board: Leaderboard) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"entry": standing.entry, "role": role}
         row |= {"images": standing.samples, "prompts": standing.prompts}
         for info in board.metrics:
-            value, interval = number(info, standing.scores.get(info.name))
-            row[_heading(info)] = f"{value} ({interval})" if interval else value
+            row[_heading(info)] = _in_one_line(number(info, standing.scores.get(info.name)))
         if board.baseline:
             estimate = standing.wins.estimate if standing.wins else None
-            row["wins against baseline %"] = " ".join(percent(estimate)) if estimate else "–"
+            row["wins against baseline %"] = _in_one_line(percent(estimate)) if estimate else "–"
         row["s/image"] = standing.seconds_per_image
         row["row evaluations"] = standing.row_evaluations
         memory = standing.peak_memory_bytes
         row["memory MB"] = None if memory is None else memory / 1e6
         rows.append(row)
     return rows
+
+
+def _in_one_line(shown: Shown) -> str:
+    value, interval = shown
+    return f"{value} ({interval})" if interval else value
 
 
 def _heading(info: MetricInfo) -> str:

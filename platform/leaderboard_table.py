@@ -140,7 +140,7 @@ def _batches(board: Leaderboard) -> str:
     kinds: dict[str, list[str]] = {}
     for standing in board.standings:
         if standing.batch_size is not None:
-            kind = f"{standing.batch_size} on {standing.device}"
+            kind = f"up to {standing.batch_size} images on {standing.device}"
             kinds.setdefault(kind, []).append(standing.entry)
     if len(kinds) <= 1:
         return "".join(f" of {kind}" for kind in kinds)

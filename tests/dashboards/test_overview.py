@@ -80,6 +80,7 @@ def test_entries_of_equal_compute_have_a_table_of_their_own(
     together, alone = (element.value for element in page.dataframe)
     assert list(together["entry"]) == ["m/noise", "m/vanilla"]
     assert list(together["role"]) == ["", "baseline"]
+    assert together["wins against baseline %"][0].startswith("83 (")
     assert list(alone["group"]) == ["row-evaluations 64"]
     assert list(alone["entry"]) == ["m/<b>long"]
     assert "wins against baseline %" in together and "wins against baseline %" not in alone

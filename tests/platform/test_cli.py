@@ -230,7 +230,7 @@ def test_the_leaderboard_ranks_entries_of_equal_cost(finished: tuple[Path, objec
         "steps 4": {"masked/vanilla", "masked/noise"},
         "steps 64": {"autoregressive/vanilla"},
     }
-    text = invoke("leaderboard", store, "--equal", "compute").stdout
+    text = " ".join(invoke("leaderboard", store, "--equal", "compute").stdout.split())
     assert "row-evaluations 8: wins against masked/vanilla" in text
     assert "nothing to compare with" in text
 

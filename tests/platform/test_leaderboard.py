@@ -99,7 +99,15 @@ def test_the_table_names_control_baseline_and_what_decides(board: Leaderboard) -
     assert "A/A control" in text and "baseline" in text
     assert "beats m/vanilla on composition" in " ".join(text.split())
     assert "contains 50 %, as it should" in " ".join(text.split())
-    assert "0.75*" in text and "first or traced batches only" in text
+    assert "0.75*" in text and "first or traced batches only" in " ".join(text.split())
+    assert "median over batches of up to 10 images on cpu of text" in " ".join(text.split())
+
+
+def test_batches_of_several_sizes_are_told_apart(board: Leaderboard) -> None:
+    first, *others = board.standings
+    mixed = replace(board, standings=(replace(first, batch_size=4, device="L4"), *others))
+    text = " ".join(printed(mixed).split())
+    assert "of an entry's newest run (up to 4 images on L4 for m/vanilla; up to 10" in text
 
 
 def test_the_table_says_so_when_the_control_fails(writer: StoreWriter) -> None:
