@@ -35,7 +35,7 @@ PARTS = {
         lambda _: TinyLlamaGenVQ(), Schedule(5000, 8, 1.5e-3, 1.5e-3), "tiny-llamagen/vq"
     ),
     "judge": Part(TinyJudge, Schedule(2000, 128, 1e-3, 1e-3), "clip"),
-    "llamagen": Part(TinyLlamaGen, Schedule(1800, 64, 2e-3, 2e-3), "tiny-llamagen"),
+    "llamagen": Part(TinyLlamaGen, Schedule(2400, 64, 2e-3, 2e-3), "tiny-llamagen"),
     "meissonic": Part(TinyMeissonic, Schedule(3600, 64, 2e-3, 2e-3), "tiny-meissonic"),
 }
 OUTSIDE = ("embed", "output", "conv2", "bias", "uncond", "shared", "norm", "patches")
