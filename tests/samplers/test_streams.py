@@ -58,5 +58,16 @@ def test_first_numbers_of_neighbouring_seeds_are_uniform_too() -> None:
     assert abs(torch.corrcoef(torch.stack([first[1:], first[:-1]]))[0, 1]) < 0.08
 
 
+def test_normal_numbers_at_marked_places_are_those_of_the_whole() -> None:
+    where = torch.rand(3, 20, generator=torch.Generator().manual_seed(0)) < 0.3
+    where[1] = False  # an image that needs none
+    where[2] = True
+    streams = Streams([5, 6, 7])
+    whole = streams.normal("regularization", 2, (20, 9))
+    assert streams.normal_at("regularization", 2, 9, where).equal(whole[where])
+    nothing = torch.zeros(3, 20, dtype=torch.bool)
+    assert streams.normal_at("regularization", 2, 9, nothing).shape == (0, 9)
+
+
 def test_negative_seeds_are_seeds() -> None:
     assert not Streams([-1]).uniform("a", 0, (3,)).equal(Streams([1]).uniform("a", 0, (3,)))
