@@ -33,5 +33,5 @@ def test_every_link_leads_somewhere() -> None:
 def test_the_example_is_a_valid_study() -> None:
     (example,) = code_blocks("yaml")
     study = read_study(example, source="README.md", folder=ROOT)
-    assert len(study.entries) == 6
+    assert len(study.entries) == 10
     assert [entry.name for entry in study.entries if entry.baseline] == ["tiny-meissonic/vanilla"]
