@@ -81,7 +81,7 @@ class Shard:
     def shard_id(self) -> str:
         """A hash of the work, so that the same work writes the same part names."""
         ids = [item.sample_id for item in self.items]
-        return _digest(ids, self.metrics, self.part, self.traces).hex()[:24]
+        return _digest(ids, self.metrics, self.part).hex()[:24]
 
     def to_json(self) -> str:
         """Return the text that travels to a worker."""
