@@ -244,7 +244,7 @@ class LlamaGenTransformer(nn.Module):
 
         On a GPU their launches are recorded as one CUDA graph. `options` go to `torch.compile`.
         """
-        mode = {"mode": "reduce-overhead"} if self.output.weight.is_cuda else {}
+        mode = {"mode": "reduce-overhead"} if self.tok_embeddings.weight.is_cuda else {}
         compiled = torch.compile(self._run_window, dynamic=False, **{**mode, **options})
         self._run_window = compiled  # type: ignore[method-assign]
         self.compiled = True

@@ -124,7 +124,7 @@ class CaptionEmbedder(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """Return tokens [B, T, D] of text states [B, T, caption_dim]."""
-        return self.cap_proj(states.to(self.cap_proj.fc1.weight.dtype))
+        return self.cap_proj(states.to(self.uncond_embedding.dtype))
 
     def unconditional(self, batch: int) -> Tensor:
         """Return the unconditional text states, [B, T, caption_dim]."""

@@ -16,6 +16,7 @@ from bakeoff.samplers.catalog import load_sampler
 from bakeoff.samplers.jacobi import decode_jacobi
 from bakeoff.samplers.llamagen import LlamaGenSampler
 from bakeoff.samplers.networks.llamagen import LlamaGenConfig, LlamaGenTransformer
+from bakeoff.samplers.networks.packed import pack_weights
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.streams import Streams
 
@@ -83,7 +84,9 @@ def random_network(vocabulary: int, dtype: torch.dtype) -> LlamaGenTransformer:
     torch.manual_seed(0)
     network = LlamaGenTransformer(config)
     nn.init.normal_(network.output.weight, std=0.02)
-    return network.eval().to(dtype)
+    network.eval().to(dtype)
+    pack_weights(network)
+    return network
 
 
 def our_loop(vocabulary: int, dtype: torch.dtype, batch: int) -> Callable[[], object]:

@@ -12,6 +12,7 @@ from bakeoff.samplers.networks.llamagen import (
     rotary_table,
 )
 from bakeoff.samplers.networks.llamagen_blocks import rotate
+from bakeoff.samplers.networks.packed import pack_weights
 
 ANY = pytest.mark.golden_files("llamagen/c2i", "llamagen/t2i")
 C2I = pytest.mark.golden_files("llamagen/c2i")
@@ -199,6 +200,15 @@ def test_windows_at_any_place_repeat_the_full_pass(compiled: bool) -> None:
         torch.testing.assert_close(told, expected[row, start + 1 : start + 7], atol=1e-4, rtol=1e-4)
 
 
+def test_packed_weights_give_the_same_logits() -> None:
+    network = random_network()
+    batch = random_batch(network, rows=3)
+    expected, named = network(*batch), len(dict(network.named_parameters()))
+    pack_weights(network)
+    torch.testing.assert_close(network(*batch), expected, **ROUNDING)
+    assert len(dict(network.named_parameters())) < named
+
+
 def test_condition_tokens_act_through_their_values_only() -> None:
     network = random_network()
     tokens, states, mask = random_batch(network, rows=2)
@@ -221,11 +231,14 @@ def test_what_stands_on_pads_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("sizes", [T2I_SIZES, {"dim": 192, "n_head": 6, "vocab_size": 577}])
 def test_rows_are_bit_for_bit_the_same_in_every_batch(
-    sizes: dict[str, int], dtype: torch.dtype
+    sizes: dict[str, int], packed: bool, dtype: torch.dtype
 ) -> None:
     network = random_network(**sizes).to(dtype)
+    if packed:
+        pack_weights(network)
     tokens, states, mask = random_batch(network, rows=33)
     runs = []
     for size in (1, 3, 9, 33):
