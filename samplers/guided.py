@@ -19,6 +19,7 @@ from bakeoff.samplers.streams import Streams
 from bakeoff.samplers.trace import Callback
 
 LATEST = 2  # timesteps whose modulations are kept: Z-sampling goes to and fro between two
+BLOCK = 256  # rows of logits
 CPU_TOKENS = 1024  # of all rows together, that a CPU takes at once
 
 
@@ -60,7 +61,18 @@ class GuidedNetwork:
             without, given = hidden.float().chunk(2)
             # The head is linear without bias: guiding before it gives the same, at half its work.
             hidden = guide(without, given, scale).to(hidden.dtype)
-        return self.network.head(hidden)
+        return self.logits(hidden)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Return logits in float32; other types are converted a block at a time, in the cache."""
+        if hidden.dtype == torch.float32:
+            return self.network.head(hidden)
+        shape = (*hidden.shape[:-1], self.network.config.codebook_size)
+        logits = torch.empty(shape, device=hidden.device)
+        blocks = zip(logits.split(BLOCK), hidden.split(BLOCK), strict=True)
+        for converted, block in blocks:
+            converted.copy_(self.network.head(block))
+        return logits
 
     def modulations(self, timestep: int) -> list[Modulations]:
         """Return what every distinct condition does to each block at a timestep."""

@@ -10,23 +10,43 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-TANH_GELU = ("gelu", "tanh")
 FUSED = hasattr(torch.ops.mkldnn, "_linear_pointwise")  # absent from builds without oneDNN
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return x weightᵀ + bias, [..., outputs] for x [..., inputs]."""
-    if not fused(x):
-        return F.linear(x, weight, bias)
-    return torch.ops.mkldnn._linear_pointwise(x.contiguous(), weight, bias, "none", [], "")
+    return _product(x, weight, bias, False) if fused(x) else F.linear(x, weight, bias)
 
 
 def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return GELU, in its tanh approximation, of x weightᵀ + bias."""
-    if not fused(x):
-        return F.gelu(F.linear(x, weight, bias), approximate="tanh")
-    name, algorithm = TANH_GELU
-    return torch.ops.mkldnn._linear_pointwise(x.contiguous(), weight, bias, name, [], algorithm)
+    if fused(x):
+        return _product(x, weight, bias, True)
+    return F.gelu(F.linear(x, weight, bias), approximate="tanh")
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool) -> Tensor:
+    # the compiler reads the product in its own way, which takes weights only if it packed them
+    product = _opaque if torch.compiler.is_compiling() else _onednn
+    return product(x.contiguous(), weight, bias, gelu)
+
+
+def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool) -> Tensor:
+    name, algorithm = ("gelu", "tanh") if gelu else ("none", "")
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, name, [], algorithm)
+
+
+_opaque = torch.library.custom_op(
+    "bakeoff::linear",
+    _onednn,
+    mutates_args=(),
+    schema="(Tensor x, Tensor weight, Tensor? bias, bool gelu) -> Tensor",
+)
+
+
+@_opaque.register_fake
+def _(x: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool) -> Tensor:
+    return x.new_empty((*x.shape[:-1], len(weight)))
 
 
 def fused(x: Tensor) -> bool:

@@ -188,7 +188,7 @@ class MeissonicTransformer(nn.Module):
         vector = self.time_text_embed["timestep_embedder"](sinusoid(_scaled(timestep)))
         vector = vector + condition.vector
         blocks = (*self.transformer_blocks, *self.single_transformer_blocks)
-        return [block.modulations(vector) for block in blocks]  # type: ignore[operator]
+        return [block.modulations(vector) for block in blocks]
 
     def hidden(
         self,

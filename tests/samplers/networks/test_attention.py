@@ -38,3 +38,15 @@ def test_training_and_sampling_agree_in_bfloat16() -> None:
     trained = attention(q.requires_grad_(), k, v)
     assert sampled.dtype == trained.dtype == torch.bfloat16
     torch.testing.assert_close(sampled, trained, atol=0.02, rtol=0)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_long_sequences_head_by_head_are_the_same_average(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(2, 300, 3, 4, generator=generator).transpose(1, 2) for _ in range(3))
+    expected = written_out(q, k, v, torch.zeros(300, 300))
+    found = attention(q.to(dtype), k.to(dtype), v.to(dtype))
+    assert found.dtype == dtype and found.shape == q.shape
+    atol = 1e-6 if dtype == torch.float32 else 0.02
+    torch.testing.assert_close(found.float(), expected, atol=atol, rtol=0)
