@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bakeoff.samplers import guided
 from bakeoff.samplers.exactness import keep_bits
 from bakeoff.samplers.guided import GuidedNetwork, sample_in_groups
 from bakeoff.samplers.networks.meissonic import Condition, MeissonicConfig, MeissonicTransformer
@@ -113,7 +114,8 @@ def test_few_wanted_positions_have_the_same_bits_in_every_batch(marked: int, sca
 
 
 @torch.inference_mode()
-def test_images_are_the_same_in_groups_and_together() -> None:
+def test_images_are_the_same_in_groups_and_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guided, "CPU_TOKENS", 100)  # two images
     setting, recipe = Setting(9, compressed=True), Recipe.from_text("steps=4 guidance_scale=3")
     seen: list[StepRecord] = []
     seeds = list(range(9))
