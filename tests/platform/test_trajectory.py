@@ -16,6 +16,8 @@ from bakeoff.platform.traces import trace_rows
 from bakeoff.platform.trajectory import trajectory
 from bakeoff.platform.trajectory_table import render
 from bakeoff.platform.views import open_views
+from bakeoff.samplers.catalog import load_sampler
+from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.trace import StepRecord
 from tests.store_writer import StoreWriter
 
@@ -41,16 +43,35 @@ def test_a_record_becomes_a_row_for_each_image() -> None:
         phase="forward",
         tokens=torch.tensor([[[7, -1], [5, 6]], [[1, 2], [3, 4]]]),
         masked=torch.tensor([1, 0]),
-        entropy=torch.tensor([2.5, NAN]),
+        entropy=torch.tensor([2.5, 0.5]),
         divergence=torch.tensor([NAN, NAN]),
         redrawn=torch.tensor([0.25, 0.0]),
     )
     first, second = trace_rows([record, record], ["a", "b"])[2:]
     assert (first["sample_id"], first["place"], first["step"]) == ("a", 1, 3)
     assert (first["mask_ratio"], second["mask_ratio"]) == (0.25, 0.0)
-    assert (first["entropy"], second["entropy"]) == (2.5, None)
+    assert (first["entropy"], second["entropy"]) == (2.5, 0.5)
     assert (first["divergence"], first["redrawn"]) == (None, 0.25)
     assert first["tokens"].tolist() == [7, -1, 5, 6]
+
+
+def test_a_trace_is_the_same_in_any_batch() -> None:
+    """With Jacobi decoding the images of a batch need different numbers of passes."""
+    sampler = load_sampler("tiny-llamagen")
+    recipe = Recipe.from_text("guidance_scale=1.5 jacobi=16")
+    prompts, ids = ["a red circle", "two rings", "a blue heart"], ["a", "b", "c"]
+    together: list[StepRecord] = []
+    made = sampler.generate(prompts, [1, 2, 3], recipe, together.append)
+    rows = trace_rows(together, ids)
+    assert len(set(made.network_calls.tolist())) > 1
+    for place, sample_id in enumerate(ids):
+        alone: list[StepRecord] = []
+        sampler.generate([prompts[place]], [place + 1], recipe, alone.append)
+        own = [row for row in rows if row["sample_id"] == sample_id]
+        assert len(own) == made.network_calls[place]
+        for row, expected in zip(own, trace_rows(alone, [sample_id]), strict=True):
+            assert row.pop("tokens").tolist() == expected.pop("tokens").tolist()
+            assert row == expected
 
 
 def test_points_hold_means_with_their_intervals(store: Path) -> None:
