@@ -8,55 +8,75 @@ the score 0 and attention sees nothing but the mean of their values: one slot th
 and scores log(number of condition tokens) stands for them all. Image token n has slot 1 + n.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from bakeoff.samplers.networks.attention import attention
 
 # PyTorch's CPU kernel goes over the keys in blocks of this size. Only whole blocks of masked keys
 # may be left out without a change of bits.
 KEY_BLOCK = 512
+# Slots that the rows grow by. Memory is read about twice as fast without gaps behind each row.
+GROWTH = 32
 
 
 class KeyValueCache:
-    """Keys (after rotation) and values of R rows, with exactly the slots that N tokens need.
+    """Keys (after rotation) and values of R rows: memory for exactly the slots that N tokens need.
 
-    It takes dtype and device of `like` [R, D].
+    Every row has room for `capacity` slots at a time, without a gap to the next one. Dtype and
+    device are those of `like` [R, D].
     """
 
     def __init__(self, like: Tensor, *, layers: int, heads: int, slots: int) -> None:
-        rows, width = len(like), like.shape[-1] // heads
-        self.keys = like.new_zeros(layers, rows, heads, slots, width)
-        self.values = torch.zeros_like(self.keys)
-        self.score: Tensor | None = None  # added to the scores, [R, 1, 1, slots]; None is zero
-        self.filled = 1  # slots, as long as all rows are equally long
+        self.slots, self.filled = slots, 1  # as long as all rows are equally long
+        self.shape = len(like), heads, min(GROWTH, slots), like.shape[1] // heads
+        self.memory = like.new_zeros(2, layers, like.numel() * slots)
+        self.keys, self.values = self._laid_out()  # [n_layer, R, H, capacity, hd]
+        self.score = like.new_zeros(1, 1, 1, slots)  # of each slot, added to q k; or [R, 1, 1, N]
 
     @property
     def rows(self) -> int:
         """Rows that have a cache; those beyond them only pad the matrix products."""
-        return self.keys.shape[1]
+        return self.shape[0]
 
     @property
-    def slots(self) -> int:
-        """Slots of each row: one for the condition, one for each token that is ever fed."""
-        return self.keys.shape[3]
+    def capacity(self) -> int:
+        """Slots that each row has room for now."""
+        return self.shape[2]
+
+    def weigh(self, kept: Tensor | None, tokens: int) -> None:
+        """Set the score of slot 0, where the kept ones of T = `tokens` condition tokens stand.
+
+        `kept` [R, T] is None if all are.
+        """
+        count = torch.full((1,), tokens) if kept is None else kept.sum(dim=1)
+        self.score = self.score.repeat(len(count), 1, 1, 1)
+        self.score[:, 0, 0, 0] = count.to(self.score).log()
 
     def keep(self, rows: Tensor) -> None:
         """Keep some of the rows, in the order given, and forget the others."""
-        self.keys, self.values = self.keys[:, rows], self.values[:, rows]
-        self.score = None if self.score is None else self.score[rows]
+        kept = self.keys[:, rows], self.values[:, rows]
+        self.shape = len(rows), *self.shape[1:]
+        self.keys, self.values = self._laid_out()
+        self.keys.copy_(kept[0])
+        self.values.copy_(kept[1])
+        self.score = self.score if len(self.score) == 1 else self.score[rows]
 
-    def weigh(self, kept: Tensor | None, tokens: int) -> None:
-        """Set the score of slot 0, where the kept ones of T = `tokens` condition tokens stand."""
-        if kept is None and tokens == 1:
-            return
-        shape = self.rows, 1, 1, self.slots
-        self.score = self.keys.new_zeros(shape)
-        count = self.keys.new_full((self.rows,), tokens) if kept is None else kept.sum(dim=1)
-        self.score[:, 0, 0, 0] = count.log().to(self.score.dtype)
+    def grow(self, capacity: int) -> None:
+        """Give each row room for more slots."""
+        before, size = (self.keys, self.values), self.capacity
+        self.shape = *self.shape[:2], min(capacity, self.slots), self.shape[3]
+        self.keys, self.values = self._laid_out()
+        for old, new in zip(before, (self.keys, self.values), strict=True):
+            for layer in range(len(old)):  # in the same memory, so one of them has to step aside
+                new[layer, :, :, :size] = old[layer].clone()
+
+    def _laid_out(self) -> tuple[Tensor, Tensor]:
+        keys, values = self.memory[..., : math.prod(self.shape)].unflatten(-1, self.shape)
+        return keys, values
 
 
 @dataclass
@@ -87,41 +107,46 @@ class ConditionPass:
         return attention(q[:rows], k[:rows], v[:rows], self.mask)
 
 
-@dataclass
 class StepPass:
     """A pass over the next token of rows that are equally long: it looks at what is filled."""
 
-    cache: KeyValueCache
+    def __init__(self, cache: KeyValueCache) -> None:
+        if cache.filled == cache.capacity:
+            cache.grow(cache.capacity + GROWTH)
+        self.cache = cache
+        self.score = cache.score[..., : cache.capacity].clone()  # [1 | R, 1, 1, capacity]
+        self.score[..., cache.filled + 1 :] = -torch.inf
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Store k and v in the next slot; attend to all slots filled."""
         cache, rows = self.cache, self.cache.rows
-        end = cache.filled + 1
-        keys, values = cache.keys[layer, :, :, :end], cache.values[layer, :, :, :end]
-        keys[:, :, -1], values[:, :, -1] = k[:rows, :, 0], v[:rows, :, 0]
-        score = None if cache.score is None else cache.score[..., :end]
-        return F.scaled_dot_product_attention(q[:rows], keys, values, attn_mask=score)
+        keys, values = cache.keys[layer], cache.values[layer]
+        keys[:, :, cache.filled] = k[:rows, :, 0]
+        values[:, :, cache.filled] = v[:rows, :, 0]
+        if q.is_cuda:
+            return attention(q[:rows], keys, values, self.score)
+        # on a CPU, products of all heads are faster for a single query than the fused kernel
+        scores = q[:rows] * q.shape[-1] ** -0.5 @ keys.transpose(2, 3) + self.score
+        return scores.softmax(dim=-1) @ values
 
 
 class WindowPass:
     """A pass over S tokens that stand in slots of their own in each row; slots [R, S]."""
 
     def __init__(self, cache: KeyValueCache, slots: Tensor, end: int) -> None:
+        if cache.capacity < cache.slots:
+            cache.grow(cache.slots)
         self.cache, self.slots = cache, slots
         self.end = min(-(-end // KEY_BLOCK) * KEY_BLOCK, cache.slots)
         places = torch.arange(self.end, device=slots.device)
-        hidden = places > slots[:, None, :, None]  # [R, 1, S, end]
-        score = 0.0 if cache.score is None else cache.score[..., : self.end]
-        self.score = torch.zeros_like(hidden, dtype=cache.keys.dtype) + score
-        self.score.masked_fill_(hidden, -torch.inf)
+        unseen = places > slots[:, None, :, None]  # [R, 1, S, end]
+        self.score = cache.score[..., : self.end].masked_fill(unseen, -torch.inf)
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Store k and v in the tokens' slots; each attends to its own slot and those before it."""
-        cache, rows = self.cache, self.cache.rows
+        rows = self.cache.rows
         row = torch.arange(rows, device=self.slots.device)[:, None]
-        keys, values = cache.keys[layer], cache.values[layer]
+        keys, values = self.cache.keys[layer], self.cache.values[layer]
         keys[row, :, self.slots] = k[:rows].transpose(1, 2)
         values[row, :, self.slots] = v[:rows].transpose(1, 2)
-        return F.scaled_dot_product_attention(
-            q[:rows], keys[:, :, : self.end], values[:, :, : self.end], attn_mask=self.score
-        )
+        return attention(q[:rows], keys[:, :, : self.end], values[:, :, : self.end], self.score)
