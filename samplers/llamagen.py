@@ -15,7 +15,6 @@ from bakeoff.samplers.jacobi import decode_jacobi
 from bakeoff.samplers.networks.checkpoint import hash_files, load_config, load_state, load_weights
 from bakeoff.samplers.networks.llamagen import LlamaGenConfig, LlamaGenTransformer
 from bakeoff.samplers.networks.llamagen_vq import LlamaGenVQ, LlamaGenVQConfig, to_uint8
-from bakeoff.samplers.networks.packed import pack_weights
 from bakeoff.samplers.networks.t5_text import T5TextEncoder
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.sampler import Generation, check_batch
@@ -82,7 +81,7 @@ class LlamaGenSampler:
         if compiled:
             network.compile_layers()
         elif torch.device(device).type == "cpu":
-            pack_weights(network)
+            network.pack()
         return cls(name or root.name, hash_files(root), text, network, tokenizer)
 
     @torch.inference_mode()

@@ -114,8 +114,9 @@ class StepPass:
         if cache.filled == cache.capacity:
             cache.grow(cache.capacity + GROWTH)
         self.cache = cache
-        self.score = cache.score[..., : cache.capacity].clone()  # [1 | R, 1, 1, capacity]
-        self.score[..., cache.filled + 1 :] = -torch.inf
+        score = cache.score[..., : cache.capacity].clone()
+        score[..., cache.filled + 1 :] = -torch.inf
+        self.score = score.expand(*cache.shape[:2], 1, -1)  # [R, H, 1, capacity]
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Store k and v in the next slot; attend to all slots filled."""
@@ -126,8 +127,9 @@ class StepPass:
         if q.is_cuda:
             return attention(q[:rows], keys, values, self.score)
         # on a CPU, products of all heads are faster for a single query than the fused kernel
-        scores = q[:rows] * q.shape[-1] ** -0.5 @ keys.transpose(2, 3) + self.score
-        return scores.softmax(dim=-1) @ values
+        q, keys, values, score = (x.flatten(0, 1) for x in (q[:rows], keys, values, self.score))
+        scores = torch.baddbmm(score, q, keys.transpose(1, 2), alpha=q.shape[-1] ** -0.5)
+        return torch.bmm(scores.softmax(dim=-1), values).unflatten(0, cache.shape[:2])
 
 
 class WindowPass:

@@ -29,9 +29,11 @@ from bakeoff.samplers.networks.llamagen_blocks import (
     LabelEmbedder,
     RMSNorm,
 )
+from bakeoff.samplers.networks.packed import pack_weights
 
-# Below 8 rows, matrix products with one token per sequence round differently on CPUs.
-EXACT_ROWS = 8
+# Below so many rows, matrix products round differently on CPUs: plain ones, and those whose weights
+# are packed.
+EXACT_ROWS, EXACT_PACKED_ROWS = 8, 2
 # Settings of the official class that leave inference untouched.
 IGNORED_SETTINGS = {
     *("initializer_range", "token_dropout_p", "attn_dropout_p", "resid_dropout_p"),
@@ -163,7 +165,7 @@ class LlamaGenTransformer(nn.Module):
         self.output = nn.Linear(config.dim, config.vocab_size, bias=False)
         # no buffer: checkpoints have no such key, and casting the network must not round it
         self.table = rotary_table(config)
-        self.compiled = False
+        self.compiled, self.exact_rows = False, EXACT_ROWS
         self.apply(_initialize)
         nn.init.zeros_(self.output.weight)
 
@@ -203,7 +205,7 @@ class LlamaGenTransformer(nn.Module):
         cache.weigh(mask, config.cls_token_num)
         seen = attention_mask(mask, config.cls_token_num, config.cls_token_num, x.device)
         table = self._rotations()[: config.cls_token_num]
-        hidden = self._run(_padded(x), table, ConditionPass(cache, seen, mask))
+        hidden = self._run(self._padded(x), table, ConditionPass(cache, seen, mask))
         return hidden[: len(x), -1], cache
 
     def decode(self, tokens: Tensor, cache: KeyValueCache) -> Tensor:
@@ -228,7 +230,7 @@ class LlamaGenTransformer(nn.Module):
         default.
         """
         places = starts[:, None] + torch.arange(tokens.shape[1], device=starts.device)  # [R, S]
-        table = self._rotations()[self.config.cls_token_num + _padded(places)]
+        table = self._rotations()[self.config.cls_token_num + self._padded(places)]
         end = cache.slots if end is None or self.compiled else 1 + end
         attend = WindowPass(cache, 1 + places, end)
         return self._run_window(self._embed(tokens), table, attend)[: len(tokens)]
@@ -236,7 +238,7 @@ class LlamaGenTransformer(nn.Module):
     def head(self, hidden: Tensor) -> Tensor:
         """Return the logits [..., V] float32 of hidden states [..., D]."""
         rows = hidden.reshape(-1, 1, hidden.shape[-1])
-        logits = self.output(_padded(rows))[: len(rows)]
+        logits = self.output(self._padded(rows))[: len(rows)]
         return logits.view(*hidden.shape[:-1], -1).float()
 
     def compile_layers(self, **options: Any) -> None:
@@ -249,8 +251,13 @@ class LlamaGenTransformer(nn.Module):
         self._run_window = compiled  # type: ignore[method-assign]
         self.compiled = True
 
+    def pack(self) -> None:
+        """Pack the weights for inference on a CPU; see `pack_weights`."""
+        if pack_weights(self):
+            self.exact_rows = EXACT_PACKED_ROWS
+
     def _embed(self, tokens: Tensor) -> Tensor:
-        return self.tok_embeddings(_padded(tokens)).to(self._activation_dtype())
+        return self.tok_embeddings(self._padded(tokens)).to(self._activation_dtype())
 
     def _run_window(self, x: Tensor, table: Tensor, attend: WindowPass) -> Tensor:
         return self._run(x, table, attend)
@@ -260,6 +267,11 @@ class LlamaGenTransformer(nn.Module):
         for layer in self.layers:
             x = layer(x, table, attend)
         return self.norm(x)
+
+    def _padded(self, x: Tensor) -> Tensor:
+        """Add rows of zeros to x [R, S, ...] until its tokens are enough to be exact."""
+        missing = -(-self.exact_rows // x.shape[1]) - x.shape[0]
+        return torch.cat([x, x.new_zeros(missing, *x.shape[1:])]) if missing > 0 else x
 
     def _rotations(self) -> Tensor:
         device = self.tok_embeddings.weight.device
@@ -275,12 +287,6 @@ class LlamaGenTransformer(nn.Module):
         if torch.is_autocast_enabled(weight.device.type):
             return torch.get_autocast_dtype(weight.device.type)
         return weight.dtype
-
-
-def _padded(x: Tensor) -> Tensor:
-    """Add rows of zeros to x [R, S, ...] until it has EXACT_ROWS tokens at least."""
-    missing = -(-EXACT_ROWS // x.shape[1]) - len(x)
-    return torch.cat([x, x.new_zeros(missing, *x.shape[1:])]) if missing > 0 else x
 
 
 def _initialize(module: nn.Module) -> None:

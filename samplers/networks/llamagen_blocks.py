@@ -49,8 +49,9 @@ class Attention(nn.Module):
         qkv = self.wqkv(x).unflatten(-1, (3, self.n_head, -1))  # [R, S, 3, H, hd]
         q, k = rotate(qkv[:, :, :2], table).permute(2, 0, 3, 1, 4)
         mixed = attend(self.layer, q, k, qkv[:, :, 2].transpose(1, 2)).transpose(1, 2).flatten(2)
-        if len(mixed) < len(x):  # rows that only pad the matrix products have nothing to look at
-            mixed = F.pad(mixed, (0, 0, 0, 0, 0, len(x) - len(mixed)))
+        missing = x.shape[0] - mixed.shape[0]
+        if missing:  # rows that only pad the matrix products have nothing to look at
+            mixed = F.pad(mixed, (0, 0, 0, 0, 0, missing))
         return self.wo(mixed)
 
 

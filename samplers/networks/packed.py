@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from bakeoff.samplers.networks.linear import FUSED
+
 
 class PackedLinear(nn.Module):
     """A linear layer without bias for inference on a CPU, with its weight packed once.
@@ -22,14 +24,15 @@ class PackedLinear(nn.Module):
         return torch.ops.mkldnn._linear_pointwise(x, self.packed, None, "none", [], "")
 
 
-def pack_weights(network: nn.Module) -> None:
+def pack_weights(network: nn.Module) -> bool:
     """Replace, in place, the linear layers without bias of a network that stays on the CPU.
 
-    Where PyTorch comes without oneDNN they are left as they are.
+    Where PyTorch comes without oneDNN they are left as they are, and False comes back.
     """
-    if not torch.backends.mkldnn.is_available():
-        return
+    if not FUSED:
+        return False
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.Linear) and child.bias is None:
                 setattr(module, name, PackedLinear(child))
+    return True

@@ -16,7 +16,6 @@ from bakeoff.samplers.catalog import load_sampler
 from bakeoff.samplers.jacobi import decode_jacobi
 from bakeoff.samplers.llamagen import LlamaGenSampler
 from bakeoff.samplers.networks.llamagen import LlamaGenConfig, LlamaGenTransformer
-from bakeoff.samplers.networks.packed import pack_weights
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.streams import Streams
 
@@ -85,7 +84,7 @@ def random_network(vocabulary: int, dtype: torch.dtype) -> LlamaGenTransformer:
     network = LlamaGenTransformer(config)
     nn.init.normal_(network.output.weight, std=0.02)
     network.eval().to(dtype)
-    pack_weights(network)
+    network.pack()
     return network
 
 
@@ -119,7 +118,7 @@ def reference_loop(vocabulary: int, dtype: torch.dtype, rows: int) -> Callable[[
 def products_alone(vocabulary: int, dtype: torch.dtype, batch: int) -> Callable[[], object]:
     """Return the matrix products that our loop does, and nothing else."""
     network = random_network(vocabulary, dtype)
-    rows = torch.randn(max(2 * batch, 8), 1, WIDTH).to(dtype)
+    rows = torch.randn(2 * batch, 1, WIDTH).to(dtype)
     inner = torch.randn(len(rows), 1, HIDDEN).to(dtype)
 
     def run() -> None:

@@ -12,7 +12,6 @@ from bakeoff.samplers.networks.llamagen import (
     rotary_table,
 )
 from bakeoff.samplers.networks.llamagen_blocks import rotate
-from bakeoff.samplers.networks.packed import pack_weights
 
 ANY = pytest.mark.golden_files("llamagen/c2i", "llamagen/t2i")
 C2I = pytest.mark.golden_files("llamagen/c2i")
@@ -204,7 +203,7 @@ def test_packed_weights_give_the_same_logits() -> None:
     network = random_network()
     batch = random_batch(network, rows=3)
     expected, named = network(*batch), len(dict(network.named_parameters()))
-    pack_weights(network)
+    network.pack()
     torch.testing.assert_close(network(*batch), expected, **ROUNDING)
     assert len(dict(network.named_parameters())) < named
 
@@ -238,7 +237,7 @@ def test_rows_are_bit_for_bit_the_same_in_every_batch(
 ) -> None:
     network = random_network(**sizes).to(dtype)
     if packed:
-        pack_weights(network)
+        network.pack()
     tokens, states, mask = random_batch(network, rows=33)
     runs = []
     for size in (1, 3, 9, 33):
