@@ -180,6 +180,14 @@ def test_tokens_have_the_same_bits_with_one_thread_or_two(sampler: MeissonicSamp
     assert np.array_equal(*made)
 
 
+def test_half_precision_is_the_transformers_alone_and_keeps_bits_too() -> None:
+    half = MeissonicSampler.from_folder(PLAIN, resolution=(64, 64), dtype=torch.bfloat16)
+    dtypes = {part.dtype for part in half.transformer.parameters()}
+    assert dtypes == {torch.bfloat16}
+    assert next(half.tokenizer.parameters()).dtype == torch.float32
+    assert same_in_parts(half, Recipe.from_text("steps=3 guidance_scale=3"), 8, {1, 3})
+
+
 def test_seed_and_prompt_both_change_the_image(sampler: MeissonicSampler) -> None:
     recipe = Recipe.from_text("steps=4 guidance_scale=9")
     made = sampler.generate(["red cat", "red cat", "an apple"], [1, 2, 1], recipe).tokens
