@@ -17,7 +17,7 @@ class PackedLinear(nn.Module):
         super().__init__()
         assert linear.bias is None
         # no parameter: it has a layout of its own, which cannot be moved, cast or saved
-        self.packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach())
+        self.packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach())
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [..., outputs] for x [..., inputs]."""
