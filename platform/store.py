@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import pyarrow as pa
@@ -26,6 +26,14 @@ CLAIM_FILE = "claim.json"  # names the run that may write
 UNFINISHED = ".unfinished-"  # in the name of a file that is still being written
 UNFINISHED_KEPT_SECONDS = 3600.0  # another driver may be writing a young one
 Row = Mapping[str, Any]
+
+
+class Fault(NamedTuple):
+    """A file that keeps a store from being read; ours are remade by a run once they are gone."""
+
+    file: Path
+    problem: str
+    is_ours: bool
 
 
 @dataclass(frozen=True)
@@ -47,10 +55,9 @@ class Store:
                 foreign or damaged part.
         """
         store = cls(Path(path))
-        if not store.exists:
-            raise InputError(f"store {store.path} does not exist")
-        store._check_format()
-        store._check_parts()
+        store.check_format()
+        for fault in store.faults():
+            raise _refusal(fault)
         return store
 
     @classmethod
@@ -71,12 +78,15 @@ class Store:
         return self.path.exists() or self.path.is_symlink()
 
     def create(self) -> None:
-        """Make the folder a store, unless it is one, and remove what killed writers left."""
+        """Make the folder a store, unless it is one, and remove what killed writers left.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
         if not (self.path / FORMAT_FILE).exists():
-            text = json.dumps({"format": "bakeoff-store", "version": FORMAT_VERSION}) + "\n"
-            _commit(self.path / FORMAT_FILE, lambda file: file.write_text(text, encoding="utf-8"))
-        for leftover in self.path.rglob(f"*{UNFINISHED}*"):
-            if time.time() - leftover.stat().st_mtime > UNFINISHED_KEPT_SECONDS:
+            self._note(FORMAT_FILE, {"format": "bakeoff-store", "version": FORMAT_VERSION})
+        for leftover in self.leftovers():
+            if is_old(leftover):
                 leftover.unlink(missing_ok=True)
 
     def claimed(self, run_id: str) -> "Store":
@@ -84,10 +94,34 @@ class Store:
 
         Workers of a killed run outlive it by a moment: from now on they can add nothing, so that
         what is listed after this is what there is.
+
+        Raises:
+            InputError: the folder cannot be written.
         """
-        text = json.dumps({"run_id": run_id}) + "\n"
-        _commit(self.path / CLAIM_FILE, lambda file: file.write_text(text, encoding="utf-8"))
+        self._note(CLAIM_FILE, {"run_id": run_id})
         return Store(self.path.resolve(), claim=run_id)  # workers may stand in another folder
+
+    def leftovers(self) -> list[Path]:
+        """Return the files that somebody is writing, or was when it was killed."""
+        return sorted(self.path.rglob(f"*{UNFINISHED}*"))
+
+    def faults(self) -> Iterator[Fault]:
+        """Yield what keeps the tables from being read, as far as footers tell."""
+        for table, schema in TABLES.items():
+            if (self.path / table).is_file():
+                yield Fault(self.path / table, f"stands in place of the table {table}", False)
+            for file in self._files(table):
+                if file.suffix != ".parquet":
+                    yield Fault(file, "is no part of a store", False)
+                    continue
+                try:
+                    found = pq.read_schema(file)
+                except (OSError, pa.ArrowException) as error:
+                    yield damaged(file, error)
+                    continue
+                if not found.equals(schema):
+                    problem = f"is a foreign part: its columns are not those of the table {table}"
+                    yield Fault(file, problem, True)
 
     def parts(self, table: str) -> list[Path]:
         """Return the finished parts of a table, in the order of their names."""
@@ -134,7 +168,7 @@ class Store:
             # partitioning=None: the metric stands in the part itself, not only in its folder's name
             table = pq.read_table(part, columns=list(columns), partitioning=None)
         except (OSError, pa.ArrowException) as error:
-            raise _damaged(part, error) from error
+            raise _refusal(damaged(part, error)) from error
         if sample_ids is None:
             return table
         return table.filter(pc.is_in(table["sample_id"], pa.array(sample_ids, pa.string())))
@@ -177,7 +211,14 @@ class Store:
                 "it has finished stays"
             )
 
-    def _check_format(self) -> None:
+    def check_format(self) -> None:
+        """Check that the folder says that it is a store of this version.
+
+        Raises:
+            InputError: it does not, or it does not exist.
+        """
+        if not self.exists:
+            raise InputError(f"store {self.path} does not exist")
         if not self.path.is_dir():
             raise InputError(f"store {self.path} is a file, not a folder")
         file = self.path / FORMAT_FILE
@@ -197,30 +238,37 @@ class Store:
                 f"version {FORMAT_VERSION}; name another folder"
             )
 
-    def _check_parts(self) -> None:
-        for table, schema in TABLES.items():
-            if (self.path / table).is_file():
-                raise InputError(f"store {self.path} has a file in place of the table {table}")
-            for file in self._files(table):
-                if file.suffix != ".parquet":
-                    raise InputError(f"store {self.path} has a foreign file {file}; move it away")
-                try:
-                    found = pq.read_schema(file)
-                except (OSError, pa.ArrowException) as error:
-                    raise _damaged(file, error) from error
-                if not found.equals(schema):
-                    raise InputError(
-                        f"store {self.path} has a foreign part {file}: its columns are not those "
-                        f"of the table {table}; move it away"
-                    )
+    def _note(self, name: str, content: Mapping[str, Any]) -> None:
+        text = json.dumps(content) + "\n"
+        try:
+            _commit(self.path / name, lambda file: file.write_text(text, encoding="utf-8"))
+        except OSError as error:
+            raise InputError(
+                f"store {self.path} cannot be written ({error.strerror}); name another folder"
+            ) from error
 
 
-def _damaged(part: Path, error: Exception) -> InputError:
-    reason = str(error).splitlines()[0]
-    return InputError(
-        f"store part {part} is damaged or half written ({reason}); move it away, and the next run "
-        "makes its rows again"
+def is_old(leftover: Path) -> bool:
+    """Return whether an unfinished file is too old for anybody to be writing it still."""
+    try:
+        return time.time() - leftover.stat().st_mtime > UNFINISHED_KEPT_SECONDS
+    except FileNotFoundError:  # finished meanwhile
+        return False
+
+
+def damaged(part: Path, error: Exception) -> Fault:
+    """Return the fault of a part that an error kept from being read."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return Fault(part, f"is damaged or half written ({reason})", True)
+
+
+def _refusal(fault: Fault) -> InputError:
+    remedy = (
+        "`bakeoff verify` moves it away, and the next run makes its rows again"
+        if fault.is_ours
+        else "move it away"
     )
+    return InputError(f"store file {fault.file} {fault.problem}; {remedy}")
 
 
 def _commit(target: Path, write: Callable[[Path], object]) -> None:

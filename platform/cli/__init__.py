@@ -17,6 +17,7 @@ from bakeoff.platform.cli.recipes import recipes
 from bakeoff.platform.cli.run import run
 from bakeoff.platform.cli.show import show
 from bakeoff.platform.cli.traces import traces
+from bakeoff.platform.cli.verify import verify
 from bakeoff.samplers.errors import InputError
 
 
@@ -39,5 +40,16 @@ app = typer.Typer(
     context_settings={"auto_envvar_prefix": "BAKEOFF", "help_option_names": ["-h", "--help"]},
     help="Compare image generators head to head.",
 )
-for verb in (run, leaderboard, show, traces, dashboard, models, recipes, benchmarks, metrics):
+for verb in (
+    run,
+    leaderboard,
+    show,
+    traces,
+    verify,
+    dashboard,
+    models,
+    recipes,
+    benchmarks,
+    metrics,
+):
     app.command()(verb)

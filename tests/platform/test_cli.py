@@ -132,8 +132,8 @@ def finished(
         (another_format, "has format version 99"),
         (no_store, "is not a Bakeoff store"),
         (half_written, "is damaged or half written"),
-        (foreign_part, "has a foreign part"),
-        (foreign_file, "has a foreign file"),
+        (foreign_part, "is a foreign part"),
+        (foreign_file, "is no part of a store"),
     ],
 )
 def test_a_store_that_cannot_be_trusted_is_refused_and_left_alone(
