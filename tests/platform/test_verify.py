@@ -16,8 +16,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bakeoff.platform.cli import app
-from bakeoff.platform.pictures import encode_png
+from bakeoff.platform.metrics import build_metric
+from bakeoff.platform.pictures import decode_png, encode_png
 from bakeoff.platform.progress import Lack, lacks
+from bakeoff.platform.rescore import Drift, rescore
 from bakeoff.platform.schemas import FORMAT_VERSION, SAMPLES
 from bakeoff.platform.store import Store
 from bakeoff.platform.verify import verify
@@ -253,3 +255,58 @@ def test_the_command_tells_what_it_found_and_what_the_next_run_makes(place: Path
 def test_a_store_that_is_not_there_is_refused(tmp_path: Path) -> None:
     result = invoke("verify", tmp_path / "absent")
     assert result.exit_code == 2 and "does not exist" in result.stderr
+
+
+def score_pictures(place: Path, change: float = 0.0, version: str | None = None) -> None:
+    """Store the CLIP score of every picture of two runs, one of them noted as made on a GPU."""
+    store, metric = Store(place), build_metric("clip_score")
+    rows = store.read("samples", ["sample_id", "prompt", "image"]).to_pylist()
+    for place_of, row in enumerate(rows):
+        pixels = decode_png(row["image"]["bytes"])
+        value = metric.score(pixels[None], [row["prompt"]], [None])[0] + change
+        head = {"shard_id": f"clip-{place_of}", "run_id": "run-1"}
+        known = {"metric": "clip_score", "metric_version": version or metric.info.version}
+        score = {**head, **known, "sample_id": row["sample_id"], "value": value}
+        store.write("scores", head["shard_id"], [score])
+        if place_of:
+            device = {"stage": "score", "device": "NVIDIA L40S"}
+            store.write("profiles", head["shard_id"], [{**head, **device}])
+
+
+def clip_drifts(place: Path, samples: int) -> dict[str, Drift]:
+    drifts = rescore(Store.open(place), samples)
+    return {one.stored_device: one for one in drifts if one.metric == "clip_score"}
+
+
+def test_scores_that_come_out_again_are_no_drift(place: Path) -> None:
+    score_pictures(place)
+    drifts = clip_drifts(place, 100)
+    assert {device: drift.differences for device, drift in drifts.items()} == {
+        "unknown": (0.0,),
+        "NVIDIA L40S": (0.0, 0.0, 0.0),
+    }
+    assert not any(drift.is_drift for drift in drifts.values())
+
+
+def test_other_scores_of_the_same_version_are_drift_and_of_another_are_told(place: Path) -> None:
+    score_pictures(place, change=0.25)
+    gpu = clip_drifts(place, 100)["NVIDIA L40S"]
+    assert gpu.is_drift and gpu.differences == pytest.approx((0.25,) * 3)
+    result = invoke("verify", place, "--rescore", "100")
+    text = " ".join(result.stdout.split())
+    assert result.exit_code == 1
+    assert "scored on NVIDIA L40S, again on cpu: 0 of 3 equal, largest difference 0.25" in text
+    score_pictures(place, change=0.25, version="0")
+    assert not any(drift.is_drift for drift in clip_drifts(place, 100).values())
+
+
+def test_the_same_samples_are_drawn_every_time(place: Path) -> None:
+    score_pictures(place)
+    first, second = clip_drifts(place, 2), clip_drifts(place, 2)
+    assert first == second and sum(len(one.differences) for one in first.values()) == 2
+
+
+def test_a_score_that_cannot_be_made_here_is_counted(place: Path) -> None:
+    """The prompts of this store expect nothing, which composition needs."""
+    (drift,) = rescore(Store.open(place), 4)
+    assert (drift.metric, drift.failed, drift.differences) == ("composition", 4, ())
