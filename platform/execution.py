@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 # Read when Ray is imported. Its C++ side would else tell of every restarted worker on the terminal,
 # and workers would yield to whatever else runs, which makes latencies those of the machine's load.
@@ -20,12 +20,16 @@ import ray.data
 from bakeoff.platform.plan import Shard
 from bakeoff.platform.sampling import SamplerStage, Workplace
 from bakeoff.platform.scoring import ScorerStage
+from bakeoff.samplers.errors import InputError
+
+Device = Literal["cpu", "cuda"]
 
 # Shares of a GPU, or of a core without GPUs: both stages fit on as many as there are samplers.
 SAMPLER_SHARE = 0.75
 SCORER_SHARE = 0.25
 SAMPLERS_PER_SCORER = 8
 OBJECT_STORE_BYTES = 100_000_000  # only texts travel: pictures go through the store
+SLIVER = 0.001  # of a custom resource, which marks nodes and is not used up
 
 
 class ReferenceSet(NamedTuple):
@@ -48,30 +52,62 @@ class RunStopped(RuntimeError):
 
 
 class Machine(NamedTuple):
-    """The workers of a run and the kind of device they work on."""
+    """The workers of a run, the kind of device they work on, and the mark of their nodes."""
 
     workers: int
-    device: str  # cpu or cuda
+    device: Device
+    resource: str | None = None  # a custom resource that every node for this run has
+
+    def request(self, share: float) -> dict[str, Any]:
+        """Return what a worker asks Ray for, in its terms: a share of a GPU or of a core."""
+        wanted: dict[str, Any] = {"num_cpus" if self.device == "cpu" else "num_gpus": share}
+        return wanted | ({"resources": {self.resource: SLIVER}} if self.resource else {})
 
 
 @contextmanager
-def cluster(workers: int | None) -> Iterator[Machine]:
+def cluster(
+    workers: int | None, device: Device | None = None, resource: str | None = None
+) -> Iterator[Machine]:
     """Give the machine to run on: the cluster of RAY_ADDRESS, or Ray started here and stopped.
 
-    Without a number there is one worker a GPU, or without GPUs one a core.
+    Without a number there is one worker a GPU that is up, or without GPUs one a core. Nodes that an
+    autoscaler starts when there is work for them cannot be counted: number and device tell it what
+    to start.
+
+    Raises:
+        InputError: no node that is up suits, and nobody said how many workers to start nodes for.
     """
     own = not ray.is_initialized()
     if own:
         with _without_log_level_line():
             _start_ray(workers)
     try:
-        resources = ray.cluster_resources()
-        gpus = int(resources.get("GPU", 0))
-        cores = int(resources.get("CPU", 0))  # a head may be there to schedule alone
-        yield Machine(workers or gpus or cores or 1, "cuda" if gpus else "cpu")
+        here = own and not os.environ.get("RAY_ADDRESS")
+        yield _machine(workers, device, resource, here=here)
     finally:
         if own:
             ray.shutdown()
+
+
+def _machine(
+    workers: int | None, device: Device | None, resource: str | None, *, here: bool
+) -> Machine:
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    suited = [node for node in nodes if resource is None or resource in node]
+    gpus = int(sum(node.get("GPU", 0) for node in suited))
+    cores = int(sum(node.get("CPU", 0) for node in suited))  # a head may schedule alone
+    kind: Device = device or ("cuda" if gpus else "cpu")
+    found = gpus if kind == "cuda" else cores
+    if not found and (here or not (device and workers)):
+        what = {"cuda": "GPU", "cpu": "core", None: "GPU and no core"}[device]
+        marked = f" with resource {resource!r}" if resource else ""
+        raise InputError(
+            f"there is no {what}{marked} on this machine, and RAY_ADDRESS names no cluster"
+            if here
+            else f"no {what}{marked} is up in the cluster: give --device and --workers for nodes "
+            "that start when there is work for them"
+        )
+    return Machine(workers or found, kind, resource)
 
 
 def _start_ray(workers: int | None) -> None:
@@ -113,7 +149,7 @@ def execute(
     shards: Sequence[Shard],
     references: Sequence[ReferenceSet],
     workplace: Workplace,
-    workers: int,
+    machine: Machine,
 ) -> Iterator[Progress]:
     """Do all the work on the cluster that is up, and tell of each shard when it is done.
 
@@ -127,24 +163,19 @@ def execute(
     rows = [_row("shard", shard.to_json(), shard.part or "") for shard in shards]
     rows += [_row("references", one.benchmark, one.metric) for one in references]
     data: ray.data.Dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
-    unit = "num_cpus" if workplace.device == "cpu" else "num_gpus"
-
-    def share(of_one: float) -> dict[str, Any]:
-        return {unit: of_one}
-
     if sampling := sum(shard.needs_model for shard in shards):
         data = data.map(
             SamplerStage,  # type: ignore[arg-type] # Ray's types know functions only
             fn_constructor_args=(workplace,),
-            compute=ray.data.ActorPoolStrategy(size=min(workers, sampling)),
-            **share(SAMPLER_SHARE),
+            compute=ray.data.ActorPoolStrategy(size=min(machine.workers, sampling)),
+            **machine.request(SAMPLER_SHARE),
         )
-    scorers = -(-workers // SAMPLERS_PER_SCORER)
+    scorers = -(-machine.workers // SAMPLERS_PER_SCORER)
     data = data.map(
         ScorerStage,  # type: ignore[arg-type]
         fn_constructor_args=(workplace,),
         compute=ray.data.ActorPoolStrategy(size=scorers),
-        **share(SCORER_SHARE),
+        **machine.request(SCORER_SHARE),
     )
     try:
         for row in data.iter_rows():

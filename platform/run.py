@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from bakeoff.platform.execution import Progress, ReferenceSet, cluster, execute
+from bakeoff.platform.execution import Device, Progress, ReferenceSet, cluster, execute
 from bakeoff.platform.metrics import build_metric
 from bakeoff.platform.plan import MetricKey, Shard, Stored, plan
 from bakeoff.platform.provenance import new_run_id, run_row
@@ -63,11 +63,22 @@ def prepare(study: Study, store: Store, batch_size: int) -> Work:
     return Work(study, store, hashes, metrics, tuple(shards), references, batch_size)
 
 
-def carry_out(work: Work, workers: int | None, report: Callable[[Progress], None]) -> Result:
+def carry_out(
+    work: Work,
+    workers: int | None,
+    report: Callable[[Progress], None],
+    *,
+    device: Device | None = None,
+    resource: str | None = None,
+) -> Result:
     """Do the work and report every finished shard; a run without work leaves Ray alone.
 
     The run is noted in the store before it begins, and also when only the study's text, its entries
     or its metrics changed, for readers take them from there.
+
+    Raises:
+        InputError: no node suits what is asked of the cluster.
+        RunStopped: the work cannot go on.
     """
     work.store.create()
     started = datetime.now(UTC)
@@ -80,10 +91,10 @@ def carry_out(work: Work, workers: int | None, report: Callable[[Progress], None
         _note_run(work, started, run_id, workers or 0, "")
         return Result(0, 0)
     made = failed = 0
-    with cluster(workers) as machine:
+    with cluster(workers, device, resource) as machine:
         _note_run(work, started, run_id, machine.workers, machine.device)
         workplace = Workplace(work.store, run_id, machine.device)
-        for done in execute(work.shards, work.references, workplace, machine.workers):
+        for done in execute(work.shards, work.references, workplace, machine):
             made, failed = made + done.made, failed + done.failed
             report(done)
     return Result(made, failed)

@@ -1,7 +1,7 @@
 """`bakeoff run`: do what a study still lacks, then show where it stands."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -10,7 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bakeoff.platform.cli.listing import open_console
 
 if TYPE_CHECKING:
-    from bakeoff.platform.run import Result, Work
+    from bakeoff.platform.execution import Progress as Done
+    from bakeoff.platform.run import Work
 
 DEFAULT_STUDY = "embedded"
 STORES = Path("bakeoff-store")
@@ -35,11 +36,25 @@ def run(
             min=1, help="Processes that make images.", show_default="one a GPU, else one a core"
         ),
     ] = None,
+    device: Annotated[
+        Literal["cpu", "cuda"] | None,
+        typer.Option(
+            help="What workers run on, where GPUs start only when there is work for them.",
+            show_default="cuda if a GPU is up, else cpu",
+        ),
+    ] = None,
+    resource: Annotated[
+        str | None,
+        typer.Option(
+            help="Custom Ray resource of the nodes to run on, such as gpu-48gb.",
+            show_default="any node",
+        ),
+    ] = None,
 ) -> None:
     """Run a study: what its store lacks is made, the rest is left alone."""
     # Here and not above: they load torch and Ray, seconds that `bakeoff --help` need not wait.
     from bakeoff.platform.execution import RunStopped
-    from bakeoff.platform.run import prepare
+    from bakeoff.platform.run import carry_out, prepare
     from bakeoff.platform.store import Store
     from bakeoff.platform.study import load_study
 
@@ -49,7 +64,8 @@ def run(
     work = prepare(wanted, Store.open_or_plan(place), batch_size)
     console.print(f"Study [bold]{wanted.name}[/]: {_size(work)}", highlight=False)
     try:
-        result = _with_progress(work, workers, console)
+        with _Bar(work.images, console) as bar:
+            result = carry_out(work, workers, bar.show, device=device, resource=resource)
     except (RunStopped, KeyboardInterrupt) as stop:
         reason = str(stop) or "at your word"
         typer.echo(
@@ -80,36 +96,34 @@ def _size(work: "Work") -> str:
     return f"{len(study.entries)} entries × {len(study.prompts)} prompts = {wanted} images, {to_do}"
 
 
-def _with_progress(work: "Work", workers: int | None, console: Console) -> "Result":
-    from bakeoff.platform.run import carry_out
+class _Bar(Progress):
+    """The progress of a run: images done, their speed, the time left, failures."""
 
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("images · {task.fields[speed]}"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[failures]}"),
-        console=console,
-        disable=not work.images,
-    )
-    with bar:
-        task = bar.add_task("starting workers", total=work.images, speed="–", failures="")
-        failed = 0
+    def __init__(self, images: int, console: Console) -> None:
+        super().__init__(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("images · {task.fields[speed]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[failures]}"),
+            console=console,
+            disable=not images,
+        )
+        self.failed = 0
+        self.images_task = self.add_task("starting workers", total=images, speed="–", failures="")
 
-        def report(images: int, failures: int) -> None:
-            nonlocal failed
-            failed += failures
-            bar.advance(task, images)
-            speed = bar.tasks[0].speed
-            bar.update(
-                task,
-                description="making images",
-                speed=f"{speed:.1f} a second" if speed else "–",
-                failures=f"[red]{failed} failures" if failed else "",
-            )
-
-        return carry_out(work, workers, lambda done: report(done.images, done.failed))
+    def show(self, done: "Done") -> None:
+        """Add a finished shard."""
+        self.failed += done.failed
+        self.advance(self.images_task, done.images)
+        speed = self.tasks[0].speed
+        self.update(
+            self.images_task,
+            description="making images",
+            speed=f"{speed:.1f} a second" if speed else "–",
+            failures=f"[red]{self.failed} failures" if self.failed else "",
+        )
 
 
 def _leaderboard(store: Path, study: str, console: Console) -> None:
