@@ -164,14 +164,16 @@ class Store:
         Raises:
             InputError: the part cannot be read.
         """
+        asked = list(columns)
+        read = asked if sample_ids is None else list({*asked, "sample_id"})
         try:
             # partitioning=None: the metric stands in the part itself, not only in its folder's name
-            table = pq.read_table(part, columns=list(columns), partitioning=None)
+            table = pq.read_table(part, columns=read, partitioning=None)
         except (OSError, pa.ArrowException) as error:
             raise _refusal(damaged(part, error)) from error
-        if sample_ids is None:
-            return table
-        return table.filter(pc.is_in(table["sample_id"], pa.array(sample_ids, pa.string())))
+        if sample_ids is not None:
+            table = table.filter(pc.is_in(table["sample_id"], pa.array(sample_ids, pa.string())))
+        return table.select(asked)
 
     def sample_parts(self) -> dict[str, Path]:
         """Return the part of every stored sample, by sample_id."""

@@ -14,6 +14,7 @@ from bakeoff.platform.cli.leaderboard import leaderboard
 from bakeoff.platform.cli.metrics import metrics
 from bakeoff.platform.cli.models import models
 from bakeoff.platform.cli.recipes import recipes
+from bakeoff.platform.cli.replay import replay
 from bakeoff.platform.cli.run import run
 from bakeoff.platform.cli.show import show
 from bakeoff.platform.cli.traces import traces
@@ -46,6 +47,7 @@ for verb in (
     show,
     traces,
     verify,
+    replay,
     dashboard,
     models,
     recipes,

@@ -53,6 +53,11 @@ def test_a_repeated_part_overwrites_itself(store: Store) -> None:
     assert store.read("scores", ["sample_id"])["sample_id"].to_pylist() == ["c"]
 
 
+def test_rows_of_a_sample_are_found_whatever_columns_are_asked(store: Store) -> None:
+    part = store.parts("scores")[0]
+    assert store.read_part(part, ["value"], ["b"]).to_pylist() == [{"value": 0.0}]
+
+
 def test_no_rows_make_no_part(store: Store) -> None:
     assert store.write("failures", "none", []) is None
     assert store.parts("failures") == []
