@@ -14,6 +14,7 @@ from bakeoff.platform.plan import Item, Shard
 from bakeoff.platform.profiling import MemoryGauge, release_memory
 from bakeoff.platform.store import Store
 from bakeoff.platform.traces import trace_rows
+from bakeoff.platform.workers import WorkerLog
 from bakeoff.samplers.catalog import import_samplers, load_sampler
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.recipe import Recipe
@@ -55,10 +56,18 @@ class SamplerStage:
         import_samplers()  # libraries are no model's memory
         self.gauge = MemoryGauge(workplace.device)
         self.warm = False
+        self.log = WorkerLog(
+            workplace.store, workplace.run_id, "sample", device_name(workplace.device)
+        )
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Make what the row's shard asks for, and name the part that it lies in."""
-        return or_stopped(self._work, row)
+        return or_stopped(self._logged, row)
+
+    def _logged(self, row: dict[str, Any]) -> dict[str, Any]:
+        done = self._work(row)
+        self.log.end(failed=done["failed"] - row["failed"])
+        return done
 
     def _work(self, row: dict[str, Any]) -> dict[str, Any]:
         if row["kind"] != "shard":
@@ -66,6 +75,7 @@ class SamplerStage:
         shard = Shard.from_json(row["work"])
         if not shard.needs_model:
             return row
+        self.log.begin(shard.shard_id, len(shard.items))
         try:
             sampler = self._sampler(shard)
         except Exception as error:

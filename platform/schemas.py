@@ -119,6 +119,24 @@ FAILURES = pa.schema(
     ]
 )
 
+# What each worker is at: one part a worker, written anew at the beginning and end of every shard.
+WORKERS = pa.schema(
+    [
+        ("run_id", pa.string()),
+        ("worker", pa.string()),  # host:process
+        ("stage", pa.string()),  # sample or score
+        ("device", pa.string()),
+        ("started", pa.timestamp("us", tz="UTC")),
+        ("seen", pa.timestamp("us", tz="UTC")),  # when this was written
+        ("shard_id", pa.string()),  # at work; null between shards
+        ("at_work", pa.int64()),  # images of that shard
+        ("images", pa.int64()),  # finished
+        ("failed", pa.int64()),
+        ("busy_seconds", pa.float64()),
+        ("longest_seconds", pa.float64()),  # of a shard
+    ]
+)
+
 ENTRY = pa.struct(
     [
         ("name", pa.string()),
@@ -156,5 +174,6 @@ TABLES: dict[str, pa.Schema] = {
     "references": REFERENCES,
     "profiles": PROFILES,
     "failures": FAILURES,
+    "workers": WORKERS,
     "runs": RUNS,
 }

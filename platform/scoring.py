@@ -17,6 +17,7 @@ from bakeoff.platform.pictures import decode_png
 from bakeoff.platform.plan import Item, Shard
 from bakeoff.platform.profiling import MemoryGauge
 from bakeoff.platform.sampling import DTYPE, Workplace, device_name
+from bakeoff.platform.workers import WorkerLog
 
 Pictures = Mapping[str, bytes]  # PNG by sample_id
 
@@ -38,16 +39,26 @@ class ScorerStage:
         self.metrics: dict[str, Metric] = {}
         self.gauge = MemoryGauge(workplace.device)
         self.warm = False
+        self.log = WorkerLog(
+            workplace.store, workplace.run_id, "score", device_name(workplace.device)
+        )
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Score what the row names and say how it went."""
-        return or_stopped(self._work, row)
+        return or_stopped(self._logged, row)
+
+    def _logged(self, row: dict[str, Any]) -> dict[str, Any]:
+        done = self._work(row)
+        self.log.end(failed=done["failed"] - row["failed"])
+        return done
 
     def _work(self, row: dict[str, Any]) -> dict[str, Any]:
         if row["kind"] == "references":
             self._write_references(row["work"], row["part"])
             return row
         shard = Shard.from_json(row["work"])
+        if row["part"]:
+            self.log.begin(shard.shard_id, len(shard.items))
         tally = self._score_shard(shard, row["part"]) if row["part"] else Tally()
         return row | {"failed": row["failed"] + tally.failed}
 

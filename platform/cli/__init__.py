@@ -17,6 +17,7 @@ from bakeoff.platform.cli.recipes import recipes
 from bakeoff.platform.cli.replay import replay
 from bakeoff.platform.cli.run import run
 from bakeoff.platform.cli.show import show
+from bakeoff.platform.cli.status import status
 from bakeoff.platform.cli.traces import traces
 from bakeoff.platform.cli.verify import verify
 from bakeoff.samplers.errors import InputError
@@ -48,6 +49,7 @@ for verb in (
     traces,
     verify,
     replay,
+    status,
     dashboard,
     models,
     recipes,

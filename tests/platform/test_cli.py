@@ -222,6 +222,17 @@ def test_a_store_is_read_by_the_other_verbs(finished: tuple[Path, object], tmp_p
     assert Image.open(sheet).format == "PNG"
 
 
+def test_a_finished_run_stands_as_done_with_the_work_of_each_worker(
+    finished: tuple[Path, object],
+) -> None:
+    (study,) = json.loads(invoke("status", finished[0] / "bakeoff-store/trial", "--json").stdout)
+    told = [study[name] for name in ("study", "state", "planned", "scored", "failed")]
+    assert told == ["trial", "done", IMAGES, IMAGES, 0]
+    for stage in ("sample", "score"):
+        own = [worker for worker in study["workers"] if worker["stage"] == stage]
+        assert sum(worker["images"] for worker in own) == IMAGES
+
+
 def test_the_leaderboard_ranks_entries_of_equal_cost(finished: tuple[Path, object]) -> None:
     store = finished[0] / "bakeoff-store/trial"
     groups = json.loads(invoke("leaderboard", store, "--equal", "steps", "--json").stdout)["groups"]

@@ -1,0 +1,133 @@
+"""Where a study stands, by its store alone: from any machine that reads it, at any time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from bakeoff.platform.progress import Run, newest_runs, planned_samples
+from bakeoff.platform.schemas import TABLES
+from bakeoff.platform.store import Store
+
+SILENCE = timedelta(minutes=5)  # before a worker counts as gone: its first shard loads a model,
+SILENCES = 3  # and it may take so many times as long as its longest
+# running: a worker told something lately; stopped: none did, and work is left
+State = Literal["done", "running", "stopped", "failed"]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """What a worker of a run told last; `images` are those that it has finished."""
+
+    worker: str
+    stage: str
+    device: str
+    images: int
+    failed: int
+    at_work: int
+    images_per_second: float | None
+    silent_seconds: float
+    is_alive: bool
+
+
+@dataclass(frozen=True)
+class Status:
+    """A study's newest run: samples planned, made, scored by every metric, at work and failed.
+
+    `images_per_second` is that of the whole run since it began, `seconds_left` follows from it.
+    """
+
+    study: str
+    run_id: str
+    state: State
+    planned: int
+    made: int
+    scored: int
+    running: int
+    failed: int
+    images_per_second: float | None
+    seconds_left: float | None
+    workers: tuple[WorkerStatus, ...]
+
+
+def status(store: Store, now: datetime | None = None) -> list[Status]:
+    """Return where each study of a store stands, the one run last first.
+
+    Raises:
+        InputError: a part of the store cannot be read.
+    """
+    at = now or datetime.now(UTC)
+    stored, scored = set(store.sample_parts()), store.score_keys()
+    failures = store.read("failures", ["sample_id"])["sample_id"].to_pylist()
+    workers = store.read("workers", TABLES["workers"].names).to_pylist()
+    found = []
+    for run in newest_runs(store):
+        planned = set(planned_samples(run))
+        metrics = [(metric["name"], metric["version"]) for metric in run["metrics"]]
+        made = planned & stored
+        whole = {one for one in made if all((one, *metric) in scored for metric in metrics)}
+        failed = (planned - whole) & set(failures)
+        own = [row for row in workers if row["run_id"] == run["run_id"]]
+        found.append(_status(run, planned, made, whole, failed, own, at))
+    return found
+
+
+def _status(
+    run: Run,
+    planned: set[str],
+    made: set[str],
+    whole: set[str],
+    failed: set[str],
+    rows: Sequence[Row],
+    now: datetime,
+) -> Status:
+    workers = tuple(
+        sorted((_worker(row, now) for row in rows), key=lambda one: (one.worker, one.stage))
+    )
+    left = len(planned - whole - failed)
+    speed = _speed(run, rows)
+    state: State = "stopped"
+    if not left:
+        state = "failed" if failed else "done"
+    elif any(worker.is_alive for worker in workers):
+        state = "running"
+    return Status(
+        study=run["study_name"],
+        run_id=run["run_id"],
+        state=state,
+        planned=len(planned),
+        made=len(made),
+        scored=len(whole),
+        running=sum(worker.at_work for worker in workers if worker.is_alive),
+        failed=len(failed),
+        images_per_second=speed,
+        seconds_left=left / speed if speed and state == "running" else None,
+        workers=workers,
+    )
+
+
+def _worker(row: Row, now: datetime) -> WorkerStatus:
+    silent = now - row["seen"]
+    patience = max(SILENCE, timedelta(seconds=SILENCES * row["longest_seconds"]))
+    return WorkerStatus(
+        worker=row["worker"],
+        stage=row["stage"],
+        device=row["device"],
+        images=row["images"],
+        failed=row["failed"],
+        at_work=row["at_work"],
+        images_per_second=row["images"] / row["busy_seconds"] if row["busy_seconds"] else None,
+        silent_seconds=silent.total_seconds(),
+        is_alive=silent < patience,
+    )
+
+
+def _speed(run: Run, rows: Sequence[Row]) -> float | None:
+    """Return images a second of the stage that finished fewer, since the run began."""
+    if not rows:
+        return None
+    seconds = (max(row["seen"] for row in rows) - run["started"]).total_seconds()
+    stages = {row["stage"] for row in rows}
+    images = min(sum(row["images"] for row in rows if row["stage"] == stage) for stage in stages)
+    return images / seconds if images and seconds > 0 else None
