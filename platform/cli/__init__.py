@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from bakeoff.platform.cli.benchmarks import benchmarks
+from bakeoff.platform.cli.compact import compact
 from bakeoff.platform.cli.dashboard import dashboard
 from bakeoff.platform.cli.leaderboard import leaderboard
 from bakeoff.platform.cli.metrics import metrics
@@ -18,6 +19,7 @@ from bakeoff.platform.cli.replay import replay
 from bakeoff.platform.cli.run import run
 from bakeoff.platform.cli.show import show
 from bakeoff.platform.cli.status import status
+from bakeoff.platform.cli.submit import submit
 from bakeoff.platform.cli.traces import traces
 from bakeoff.platform.cli.verify import verify
 from bakeoff.samplers.errors import InputError
@@ -44,12 +46,14 @@ app = typer.Typer(
 )
 for verb in (
     run,
+    submit,
     leaderboard,
     show,
     traces,
+    status,
     verify,
     replay,
-    status,
+    compact,
     dashboard,
     models,
     recipes,
