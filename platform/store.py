@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from bakeoff.platform.joining import file_hash, joined_name, replaced, write_joined
 from bakeoff.platform.schemas import FORMAT_VERSION, TABLES
 from bakeoff.samplers.errors import InputError
 
@@ -124,8 +125,10 @@ class Store:
                     yield Fault(file, problem, True)
 
     def parts(self, table: str) -> list[Path]:
-        """Return the finished parts of a table, in the order of their names."""
-        return [file for file in self._files(table) if file.suffix == ".parquet"]
+        """Return the finished parts of a table that no other replaces, in the order of names."""
+        found = [file for file in self._files(table) if file.suffix == ".parquet"]
+        gone = replaced(found)
+        return [file for file in found if file not in gone]
 
     def write(self, table: str, part_id: str, rows: Sequence[Row]) -> Path | None:
         """Write rows as one part, whole or not at all; no rows make no part.
@@ -149,6 +152,33 @@ class Store:
 
         _commit(target, write)
         return target
+
+    def join(self, table: str, parts: Sequence[Path]) -> Path:
+        """Put one part in the place of several of one folder; killed anywhere, no row is changed.
+
+        Raises:
+            InputError: a later run has claimed the store.
+        """
+        digests = {part.name: file_hash(part) for part in parts}
+        target = parts[0].with_name(joined_name(digests))
+
+        def write(file: Path) -> None:
+            write_joined(file, table, TABLES[table], parts, digests)
+            self._check_claim()
+
+        _commit(target, write)
+        self.remove_replaced(table)
+        return target
+
+    def remove_replaced(self, table: str) -> None:
+        """Remove the parts of a table that no reader sees since others replace them.
+
+        Raises:
+            InputError: a later run has claimed the store.
+        """
+        for part in replaced([file for file in self._files(table) if file.suffix == ".parquet"]):
+            self._check_claim()
+            part.unlink(missing_ok=True)
 
     def read(self, table: str, columns: Sequence[str]) -> pa.Table:
         """Return columns of a whole table."""
