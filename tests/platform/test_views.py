@@ -13,7 +13,7 @@ from bakeoff.platform.schemas import TABLES
 from bakeoff.platform.store import Store
 from bakeoff.platform.views import Views, open_views
 from bakeoff.samplers.errors import InputError
-from tests.store_writer import MISSING, StoreWriter, png, version
+from tests.store_writer import MISSING, STAGE_SHARES, StoreWriter, png, version
 
 A, B, C = "m/a", "m/b", "n/c"
 
@@ -409,3 +409,34 @@ def test_a_hundred_thousand_scores_are_paired_in_seconds(tmp_path: Path) -> None
     start = time.monotonic()
     assert len(pairs(views, opponent="m/r0")[("m/r1", "m/r0")]) == 10_000
     assert time.monotonic() - start < 30
+
+
+def test_latency_is_told_in_percentiles_of_one_batch_size_and_the_first_batch_apart(
+    writer: StoreWriter,
+) -> None:
+    first, rest = [(50.0, False)], [(float(place), True) for place in range(1, 102)]
+    images = {f"x-{number}": [1] for number in range(102)}
+    writer.run(composition(a=images), batches={A: first + rest})
+    rows = open_views(writer.path).query("latency", study="study")
+    found = {
+        (row["stage"], row["warm"]): (row["batches"], row["p50"], row["p90"], row["p99"])
+        for row in rows
+        if row["stage"] == "network"
+    }
+    share = STAGE_SHARES["network"]
+    assert found == {
+        ("network", False): (1, *[pytest.approx(50 * share)] * 3),
+        ("network", True): (101, *(pytest.approx(q * share) for q in (51, 91, 100))),
+    }
+    assert {row["entry"] for row in rows} == {A}
+    assert {row["stage"] for row in rows} >= set(STAGE_SHARES)
+
+
+def test_wins_are_counted_by_metric_on_whole_pairs(writer: StoreWriter) -> None:
+    scores = composition(
+        a={"x-1": [1, 1], "x-2": [0], "x-3": [None], "x-4": [1]},
+        b={"x-1": [0, 1], "x-2": [1], "x-3": [1], "x-4": [MISSING]},
+    )
+    writer.run(scores)
+    rows = open_views(writer.path).query("win_counts", study="study", opponent=A)
+    assert rows == [{"metric": "composition", "entry": B, "pairs": 3, "above": 1, "equal": 1}]
