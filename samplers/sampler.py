@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.recipe import Recipe
-from bakeoff.samplers.trace import Callback
+
+if TYPE_CHECKING:  # torch comes with it, and listing models should not wait for that
+    from bakeoff.samplers.trace import Callback
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Sampler(Protocol):
         prompts: Sequence[str],
         seeds: Sequence[int],
         recipe: Recipe,
-        callback: Callback | None = None,
+        callback: "Callback | None" = None,
     ) -> Generation:
         """Make one image per (prompt, seed) pair; `callback` sees the tokens after every step.
 
