@@ -3,7 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import torch
+
 from bakeoff.platform.plan import Item, Shard
+from bakeoff.platform.profiling import release_memory
+
+TRIES = 3  # of an item alone; what fails as often stays failed until it is asked for again
+OUT_OF_MEMORY = ("can't allocate memory", "ALLOC_FAILED")  # as torch on a CPU and cuBLAS tell it
 
 Result = TypeVar("Result")
 Row = dict[str, Any]
@@ -14,7 +20,7 @@ class Failure(NamedTuple):
 
     item: Item
     error: Exception
-    attempt: int
+    attempt: int  # how often it was tried alone; 1 also where no item is to blame
 
 
 class Outcome(NamedTuple, Generic[Result]):
@@ -24,19 +30,74 @@ class Outcome(NamedTuple, Generic[Result]):
     failed: list[Failure]
 
 
+class BatchLimit:
+    """How many items fit a worker's memory at once, learnt by running out of it."""
+
+    def __init__(self) -> None:
+        self.items: int | None = None  # nothing is known yet
+
+    def learn(self, too_many: int) -> None:
+        """Take half as many from now on."""
+        self.items = max(1, min(self.items or too_many, too_many // 2))
+
+    def cut(self, items: Sequence[Item]) -> list[Sequence[Item]]:
+        """Return batches that fit."""
+        size = self.items or len(items)
+        return [items[start : start + size] for start in range(0, len(items), size or 1)]
+
+
 def isolate(
-    items: Sequence[Item], work: Callable[[Sequence[Item]], Result], attempt: int = 1
+    items: Sequence[Item],
+    work: Callable[[Sequence[Item]], Result],
+    limit: BatchLimit | None = None,
 ) -> Outcome[Result]:
-    """Do the work on all items at once; if that fails, on each alone."""
-    if not items:
-        return Outcome([], [])
+    """Do the work on all items at once; what fails is halved, down to each item alone.
+
+    An item alone is tried `TRIES` times. A batch that memory does not hold lowers the limit, so
+    that the next call starts with what fits.
+    """
+    limit = limit or BatchLimit()
+    outcome: Outcome[Result] = Outcome([], [])
+    waiting = limit.cut(items)
+    while waiting:
+        batch = waiting.pop(0)
+        for _ in range(TRIES if len(batch) == 1 else 1):
+            if (error := _try(batch, work, outcome)) is None:
+                break
+        if error is None:
+            continue
+        if len(batch) == 1:
+            outcome.failed.append(Failure(batch[0], error, TRIES))
+            continue
+        if _out_of_memory(error):
+            limit.learn(len(batch))
+        half = len(batch) // 2
+        waiting = [
+            fitting for one in (batch[:half], batch[half:], *waiting) for fitting in limit.cut(one)
+        ]
+    return outcome
+
+
+def _try(
+    batch: Sequence[Item], work: Callable[[Sequence[Item]], Result], outcome: Outcome[Result]
+) -> Exception | None:
+    """Add what the work makes of a batch to the outcome, or return why it makes nothing."""
     try:
-        return Outcome([(items, work(items))], [])
+        outcome.done.append((batch, work(batch)))
+        return None
     except Exception as error:
-        if len(items) == 1:
-            return Outcome([], [Failure(items[0], error, attempt)])
-    alone = [isolate([item], work, attempt + 1) for item in items]
-    return Outcome([d for one in alone for d in one.done], [f for one in alone for f in one.failed])
+        failed = error
+    # Its frames hold tensors, which the next try has no room for. Not before the block is left.
+    failed.__traceback__ = failed.__context__ = failed.__cause__ = None
+    if _out_of_memory(failed):
+        release_memory()
+    return failed
+
+
+def _out_of_memory(error: Exception) -> bool:
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
+        text in str(error) for text in OUT_OF_MEMORY
+    )
 
 
 def or_stopped(work: Callable[[Row], Row], row: Row) -> Row:

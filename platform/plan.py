@@ -16,6 +16,10 @@ from typing import Any, NamedTuple, Self
 from bakeoff.platform.benchmarks import Prompt
 from bakeoff.platform.study import Entry, Study
 
+# Stages that fail beside the metrics, which are named as they are.
+GENERATE = "generate"
+TRACE = "trace"
+
 
 class MetricKey(NamedTuple):
     """A metric whose scores may stand side by side."""
@@ -25,11 +29,15 @@ class MetricKey(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What a store holds: the part of each sample, its scores, and which were traced."""
+    """What a store holds: the part of each sample, its scores, which were traced, what failed.
+
+    What failed for good is not planned again: making a sample, tracing it, or one of its metrics.
+    """
 
     samples: Mapping[str, Path]
     scores: Set[tuple[str, str, str]]  # (sample_id, metric, metric_version)
     traced: Set[str] = frozenset()  # sample_id
+    failed: Set[tuple[str, str]] = frozenset()  # (sample_id, stage)
 
 
 @dataclass(frozen=True)
@@ -138,11 +146,18 @@ def plan(
         groups: dict[tuple[str | None, tuple[MetricKey, ...], bool], list[Item]] = {}
         for item in wanted_items(study, entry, weights_hash):
             part = stored.samples.get(item.sample_id)
+            if part is None and (item.sample_id, GENERATE) in stored.failed:
+                continue
             missing = tuple(
-                metric for metric in metrics if (item.sample_id, *metric) not in stored.scores
+                metric
+                for metric in metrics
+                if (item.sample_id, *metric) not in stored.scores
+                and (item.sample_id, metric.name) not in stored.failed
             )
             # what a killed run traced and did not store is made again as a whole
-            trace = study.traces and (part is None or item.sample_id not in stored.traced)
+            untraced = part is None or item.sample_id not in stored.traced
+            is_lost = part is not None and (item.sample_id, TRACE) in stored.failed
+            trace = study.traces and untraced and not is_lost
             if part is None or missing or trace:
                 key = (part.name if part else None, missing, trace)
                 groups.setdefault(key, []).append(item)

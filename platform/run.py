@@ -1,11 +1,13 @@
 """A run: the study checked, the plan made, the work done, and what became of it."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from bakeoff.platform.execution import Device, Progress, ReferenceSet, cluster, execute
+from bakeoff.platform.execution import Device, Progress, ReferenceSet, RunStopped, cluster, execute
+from bakeoff.platform.isolation import TRIES
 from bakeoff.platform.metrics import build_metric
 from bakeoff.platform.plan import MetricKey, Shard, Stored, plan
 from bakeoff.platform.provenance import new_run_id, run_row
@@ -26,11 +28,13 @@ class Work:
     shards: tuple[Shard, ...]
     references: tuple[ReferenceSet, ...]
     batch_size: int
+    given_up: int = 0  # samples that failed in earlier runs and are left at that
+    retry_failures: bool = False
 
     @property
     def images(self) -> int:
         """The number of samples to make or to score."""
-        return sum(len(shard.items) for shard in self.shards)
+        return _images(self.shards)
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,10 @@ class Result:
     failed: int
 
 
-def prepare(study: Study, store: Store, batch_size: int) -> Work:
+def prepare(study: Study, store: Store, batch_size: int, *, retry_failures: bool = False) -> Work:
     """Return what is to be done; reads the store and the weight files, loads no model.
+
+    What failed in an earlier run in all its tries is left out, unless it shall be tried again.
 
     Raises:
         InputError: a weight file is missing, or a part of the store is damaged.
@@ -53,14 +59,36 @@ def prepare(study: Study, store: Store, batch_size: int) -> Work:
     metrics = tuple(MetricKey(info.name, info.version) for info in described)
     traced = store.traced_samples() if study.traces else set()
     stored = Stored(store.sample_parts(), store.score_keys(), traced)
-    shards = plan(study, hashes, metrics, stored, batch_size)
+    shards = every = tuple(plan(study, hashes, metrics, stored, batch_size))
+    if not retry_failures and (failed := _failed_for_good(store)):
+        shards = tuple(plan(study, hashes, metrics, stored._replace(failed=failed), batch_size))
     present = store.reference_keys()
     references = tuple(
         ReferenceSet(study.benchmark, info.name)
         for info in described
         if info.kind == "set" and (study.benchmark, info.name, info.version) not in present
     )
-    return Work(study, store, hashes, metrics, tuple(shards), references, batch_size)
+    return Work(
+        study,
+        store,
+        hashes,
+        metrics,
+        shards,
+        references,
+        batch_size,
+        given_up=_images(every) - _images(shards),
+        retry_failures=retry_failures,
+    )
+
+
+def _images(shards: Sequence[Shard]) -> int:
+    return sum(len(shard.items) for shard in shards)
+
+
+def _failed_for_good(store: Store) -> set[tuple[str, str]]:
+    """Return (sample_id, stage) of what failed in all its tries."""
+    rows = store.read("failures", ["sample_id", "stage", "attempt"]).to_pylist()
+    return {(row["sample_id"], row["stage"]) for row in rows if row["attempt"] >= TRIES}
 
 
 def carry_out(
@@ -78,7 +106,7 @@ def carry_out(
 
     Raises:
         InputError: no node suits what is asked of the cluster.
-        RunStopped: the work cannot go on.
+        RunStopped: the work cannot go on, or more has failed than the study allows.
     """
     work.store.create()
     started = datetime.now(UTC)
@@ -86,7 +114,7 @@ def carry_out(
     if work.shards or work.references:
         store = work.store.claimed(run_id)
         # Once more, now that workers of a killed run can add nothing behind this list.
-        work = prepare(work.study, store, work.batch_size)
+        work = prepare(work.study, store, work.batch_size, retry_failures=work.retry_failures)
     if not work.shards and not work.references:
         _note_run(work, started, run_id, workers or 0, "")
         return Result(0, 0)
@@ -97,6 +125,12 @@ def carry_out(
         for done in execute(work.shards, work.references, workplace, machine):
             made, failed = made + done.made, failed + done.failed
             report(done)
+            if work.study.is_failing(failed):
+                raise RunStopped(
+                    f"{failed} of its images failed, and fail_on_error of the study is "
+                    f"{json.dumps(work.study.fail_on_error)}; the reasons are in "
+                    f"{work.store.path / 'failures'}"
+                )
     return Result(made, failed)
 
 

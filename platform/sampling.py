@@ -1,5 +1,6 @@
 """The sampler stage: shards in, pictures made and written, shards out."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -8,9 +9,16 @@ from typing import Any, NamedTuple
 
 import torch
 
-from bakeoff.platform.isolation import Failure, Outcome, failure_rows, isolate, or_stopped
+from bakeoff.platform.isolation import (
+    BatchLimit,
+    Failure,
+    Outcome,
+    failure_rows,
+    isolate,
+    or_stopped,
+)
 from bakeoff.platform.pictures import encode_png, pixel_hash
-from bakeoff.platform.plan import Item, Shard
+from bakeoff.platform.plan import GENERATE, TRACE, Item, Shard
 from bakeoff.platform.profiling import MemoryGauge, release_memory
 from bakeoff.platform.store import Store
 from bakeoff.platform.traces import trace_rows
@@ -59,6 +67,7 @@ class SamplerStage:
         self.log = WorkerLog(
             workplace.store, workplace.run_id, "sample", device_name(workplace.device)
         )
+        self.limits: defaultdict[str, BatchLimit] = defaultdict(BatchLimit)  # by model
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Make what the row's shard asks for, and name the part that it lies in."""
@@ -88,7 +97,8 @@ class SamplerStage:
     def _make(self, shard: Shard, sampler: Sampler) -> dict[str, Any]:
         work = _generate if shard.part is None else self._generate_again
         self.gauge.reset()
-        outcome = isolate(shard.items, lambda items: work(sampler, shard, items))
+        limit = self.limits[shard.location]
+        outcome = isolate(shard.items, lambda items: work(sampler, shard, items), limit)
         peak_bytes = self.gauge.peak_bytes()
         start = perf_counter()
         rows = [row for items, made in outcome.done for row in self._rows(shard, items, made)]
@@ -98,7 +108,7 @@ class SamplerStage:
         self.at.store.write("traces", shard.shard_id, traces)
         part = self.at.store.write("samples", shard.shard_id, rows)
         written = perf_counter()
-        stage = "generate" if shard.part is None else "trace"
+        stage = GENERATE if shard.part is None else TRACE
         failed = failure_rows(shard, stage, outcome.failed, self.at.run_id)
         self.at.store.write("failures", f"{shard.shard_id}-sampler", failed)
         seconds = {"encode": encoded - start, "write": written - encoded}

@@ -1,5 +1,6 @@
 """The scorer stage: pictures read back from the store, scored, and the scores written."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,7 @@ import torch
 
 from bakeoff.evaluators.metric import Metric
 from bakeoff.platform.benchmarks import BENCHMARKS
-from bakeoff.platform.isolation import failure_rows, isolate, or_stopped
+from bakeoff.platform.isolation import BatchLimit, failure_rows, isolate, or_stopped
 from bakeoff.platform.metrics import build_metric
 from bakeoff.platform.pictures import decode_png
 from bakeoff.platform.plan import Item, Shard
@@ -42,6 +43,7 @@ class ScorerStage:
         self.log = WorkerLog(
             workplace.store, workplace.run_id, "score", device_name(workplace.device)
         )
+        self.limits: defaultdict[str, BatchLimit] = defaultdict(BatchLimit)  # by metric
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Score what the row names and say how it went."""
@@ -70,7 +72,8 @@ class ScorerStage:
         tally = Tally(images=len(items))
         failed: list[dict[str, Any]] = []
         for name, _ in shard.metrics:
-            outcome = isolate(items, partial(self._rows, shard, name, pictures))
+            work = partial(self._rows, shard, name, pictures)
+            outcome = isolate(items, work, self.limits[name])
             rows = [row for _, rows in outcome.done for row in rows]
             self.at.store.write("scores", shard.shard_id, rows)
             failed += failure_rows(shard, name, outcome.failed, self.at.run_id)

@@ -15,7 +15,7 @@ from bakeoff.platform.benchmarks import (
     read_prompts,
 )
 from bakeoff.platform.metrics import check_metrics
-from bakeoff.platform.study_file import ModelPart, StudyPart, parse_study, read_text
+from bakeoff.platform.study_file import ModelPart, StudyPart, Threshold, parse_study, read_text
 from bakeoff.samplers.catalog import MODELS, find_model
 from bakeoff.samplers.errors import InputError, cut, shown, unknown
 from bakeoff.samplers.recipe import BUDGET, Recipe
@@ -55,6 +55,19 @@ class Study:
     entries: tuple[Entry, ...]
     metrics: tuple[str, ...]
     traces: bool = False  # whether the steps of every sample are stored
+    fail_on_error: Threshold = False
+
+    @property
+    def images(self) -> int:
+        """The number of samples that the study wants."""
+        return len(self.prompts) * sum(len(entry.seeds) for entry in self.entries)
+
+    def is_failing(self, failed: int) -> bool:
+        """Whether so many failed images of a run are more than the study puts up with."""
+        limit = self.fail_on_error
+        if isinstance(limit, bool):
+            return limit and failed > 0
+        return failed >= (limit * self.images if isinstance(limit, float) else limit) and failed > 0
 
 
 def shipped_studies() -> list[str]:
@@ -106,7 +119,16 @@ def _resolve(part: StudyPart, text: str, folder: Path, limit: int | None) -> Stu
     check_metrics(part.metrics, name, benchmark)
     entries = _with_baseline(_entries(part, folder), part.baseline)
     _refuse_shared_samples(entries)
-    return Study(part.name, text, name, prompts, entries, tuple(part.metrics), part.traces)
+    return Study(
+        part.name,
+        text,
+        name,
+        prompts,
+        entries,
+        tuple(part.metrics),
+        traces=part.traces,
+        fail_on_error=part.fail_on_error,
+    )
 
 
 def _prompts(

@@ -4,7 +4,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 from yaml.constructor import ConstructorError
 from yaml.nodes import MappingNode, ScalarNode
 
@@ -13,6 +21,16 @@ from bakeoff.samplers.errors import InputError, cut, shown, unknown
 MERGE = "tag:yaml.org,2002:merge"  # of the key <<
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 Seed = Annotated[int, Field(ge=0, lt=2**62)]
+Threshold = bool | int | float  # whether to stop at a failure, how many stop a run, or which share
+
+
+def _threshold(value: Any) -> Threshold:
+    if isinstance(value, bool):
+        return value
+    if (isinstance(value, int) and value >= 1) or (isinstance(value, float) and 0 < value < 1):
+        return value
+    allowed = "Input should be true, false, a count from 1 or a share between 0 and 1"
+    raise PydanticCustomError("threshold", allowed)
 
 
 class _Part(BaseModel):
@@ -43,7 +61,11 @@ class ModelPart(_Part):
 
 
 class StudyPart(_Part):
-    """A whole study file."""
+    """A whole study file.
+
+    `fail_on_error` says when a run stops: true at the first image that fails, a count at so many, a
+    share at that part of the study's images, false never.
+    """
 
     name: Name
     benchmark: BenchmarkPart | None = None
@@ -52,6 +74,7 @@ class StudyPart(_Part):
     metrics: list[str]
     baseline: str | None = None
     traces: bool = False
+    fail_on_error: Annotated[Threshold, PlainValidator(_threshold)] = False
     models: Annotated[list[ModelPart], Field(min_length=1)]
 
     @field_validator("benchmark", mode="before")

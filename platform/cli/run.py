@@ -11,7 +11,7 @@ from bakeoff.platform.cli.listing import open_console
 
 if TYPE_CHECKING:
     from bakeoff.platform.execution import Progress as Done
-    from bakeoff.platform.run import Work
+    from bakeoff.platform.run import Result, Work
 
 DEFAULT_STUDY = "embedded"
 STORES = Path("bakeoff-store")
@@ -50,6 +50,10 @@ def run(
             show_default="any node",
         ),
     ] = None,
+    retry_failures: Annotated[
+        bool,
+        typer.Option("--retry-failures", help="Try again what earlier runs gave up."),
+    ] = False,
 ) -> None:
     """Run a study: what its store lacks is made, the rest is left alone."""
     # Here and not above: they load torch and Ray, seconds that `bakeoff --help` need not wait.
@@ -61,7 +65,8 @@ def run(
     console = open_console()
     wanted = load_study(study, limit=limit)
     place = store or STORES / wanted.name
-    work = prepare(wanted, Store.open_or_plan(place), batch_size)
+    opened = Store.open_or_plan(place)
+    work = prepare(wanted, opened, batch_size, retry_failures=retry_failures)
     console.print(f"Study [bold]{wanted.name}[/]: {_size(work)}", highlight=False)
     try:
         with _Bar(work.images, console) as bar:
@@ -74,26 +79,33 @@ def run(
         raise typer.Exit(1) from None
     _leaderboard(place, wanted.name, console)
     _next_steps(place, console)
-    if result.failed:
-        typer.echo(
-            f"bakeoff: {result.failed} images failed, the reasons are in {place / 'failures'}; "
-            f"the last: {_last_reason(work)}; the same command tries them again",
-            err=True,
-        )
+    if told := _failures(work, result):
+        typer.echo(f"bakeoff: {told}", err=True)
         raise typer.Exit(1)
 
 
-def _last_reason(work: "Work") -> str:
-    rows = work.store.read("failures", ["run_id", "error_type", "message"]).to_pylist()
-    last = max(rows, key=lambda row: row["run_id"])
-    return f"{last['error_type']}: {' '.join(last['message'].split())}"
+def _failures(work: "Work", result: "Result") -> str:
+    """Return what failed in this run or an earlier one, in one sentence; nothing if nothing did."""
+    failed = result.failed + work.given_up
+    if not failed:
+        return ""
+    columns = ["run_id", "error_type", "message", "attempt"]
+    last = max(work.store.read("failures", columns).to_pylist(), key=lambda row: row["run_id"])
+    again = "--retry-failures" if work.given_up or last["attempt"] > 1 else "the same command"
+    return (
+        f"{failed} images failed, the reasons are in {work.store.path / 'failures'}; the last: "
+        f"{last['error_type']}: {' '.join(last['message'].split())}; {again} tries them again"
+    )
 
 
 def _size(work: "Work") -> str:
     study = work.study
-    wanted = len(study.prompts) * sum(len(entry.seeds) for entry in study.entries)
-    to_do = f"{work.images} to do" if work.images else "all there: nothing to do"
-    return f"{len(study.entries)} entries × {len(study.prompts)} prompts = {wanted} images, {to_do}"
+    done = "all others there" if work.given_up else "all there"
+    to_do = f"{work.images} to do" if work.images else f"{done}: nothing to do"
+    if work.given_up:
+        to_do = f"{work.given_up} failed for good, {to_do}"
+    size = f"{len(study.entries)} entries × {len(study.prompts)} prompts"
+    return f"{size} = {study.images} images, {to_do}"
 
 
 class _Bar(Progress):

@@ -96,6 +96,24 @@ def test_nothing_is_left_after_any_interruption(
     assert shards(stored, study=study) == []
 
 
+def test_what_failed_for_good_is_left_out_and_the_rest_planned() -> None:
+    first, second, third = EVERY[:3]
+    failed = {(first, "n"), (second, "trace"), (third, "generate"), (EVERY[3], "generate")}
+    stored = Stored({first: Path("a"), second: Path("a"), third: Path("a")}, set(), set(), failed)
+    planned = shards(stored, 40, TRACED)
+    wanted = {(i.sample_id, bool(s.part), s.traces, s.metrics) for s in planned for i in s.items}
+    both = tuple(METRICS)
+    assert (
+        wanted
+        == {
+            (first, True, True, both[:1]),
+            (second, True, False, both),
+            (third, True, True, both),  # it was made after all
+            *((other, False, True, both) for other in EVERY[4:]),
+        }
+    )
+
+
 def test_shard_ids_are_distinct_and_repeat() -> None:
     first, second = shards(EMPTY), shards(EMPTY)
     assert [shard.shard_id for shard in first] == [shard.shard_id for shard in second]

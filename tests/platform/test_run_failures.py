@@ -22,33 +22,69 @@ models:
 """
 
 
-def run(folder: Path, model: Path) -> Result:
+def run(folder: Path, model: Path, *options: str, more: str = "") -> Result:
     study = folder / "study.yaml"
-    study.write_text(STUDY.replace("MODEL", str(model)))
-    return CliRunner().invoke(app, ["run", str(study), "--store", str(folder / "store")])
+    study.write_text(STUDY.replace("MODEL", str(model)) + more)
+    command = ["run", str(study), "--store", str(folder / "store"), *options]
+    return CliRunner().invoke(app, command)
 
 
-def test_a_poisoned_prompt_fails_alone(checkpoints: Path, tmp_path: Path) -> None:
-    """The checkpoint cannot read one word: its token lies outside the embedding."""
+@pytest.fixture
+def poisoned(checkpoints: Path, tmp_path: Path) -> Path:
+    """A checkpoint that cannot read the word heart: its token lies outside the embedding."""
     model = tmp_path / "model"
     shutil.copytree(checkpoints / "masked", model)
     vocabulary = json.loads((model / "tokenizer/vocab.json").read_text())
     vocabulary["heart</w>"] = 100_000
     (model / "tokenizer/vocab.json").write_text(json.dumps(vocabulary))
-    result = run(tmp_path, model)
+    return model
+
+
+def failures(folder: Path) -> list[dict]:
+    columns = ["prompt", "stage", "error_type", "attempt", "run_id"]
+    return Store.open(folder / "store").read("failures", columns).to_pylist()
+
+
+def test_a_poisoned_prompt_fails_alone_and_stays_failed_until_asked_for(
+    poisoned: Path, tmp_path: Path
+) -> None:
+    result = run(tmp_path, poisoned)
     assert result.exit_code == 1
     assert result.stderr.startswith("bakeoff: 1 images failed")
+    assert result.stderr.endswith("; --retry-failures tries them again\n")
     store = Store.open(tmp_path / "store")
     made = store.read("samples", ["prompt"])["prompt"].to_pylist()
     assert sorted(made) == ["a photo of a circle", "a photo of a ring"]
     assert len(store.score_keys()) == 2
-    (failure,) = store.read("failures", ["prompt", "stage", "error_type", "attempt"]).to_pylist()
+    (failure,) = failures(tmp_path)
+    first = failure.pop("run_id")
     assert failure == {
         "prompt": "a photo of a heart",
         "stage": "generate",
         "error_type": "IndexError",
-        "attempt": 2,
+        "attempt": 3,
     }
+    again = run(tmp_path, poisoned)
+    assert (again.exit_code, again.stderr) == (1, result.stderr)
+    assert "1 failed for good, all others there: nothing to do" in again.stdout
+    assert [row["run_id"] for row in failures(tmp_path)] == [first]
+    assert "3 images, 1 to do" in run(tmp_path, poisoned, "--retry-failures").stdout
+    assert first not in {row["run_id"] for row in failures(tmp_path)[1:]} != set()
+
+
+def test_a_run_with_more_failures_than_its_study_allows_stops(
+    poisoned: Path, tmp_path: Path
+) -> None:
+    result = run(tmp_path, poisoned, "--batch-size", "1", more="fail_on_error: 0.3\n")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("bakeoff: stopped, 1 of its images failed")
+    (failure,) = failures(tmp_path)
+    assert failure["prompt"] == "a photo of a heart"
+    # What is finished stays, and the rest is done once the study puts up with the failure.
+    result = run(tmp_path, poisoned, more="fail_on_error: 2\n")
+    assert result.stderr.startswith("bakeoff: 1 images failed")
+    made = Store.open(tmp_path / "store").read("samples", ["prompt"])["prompt"].to_pylist()
+    assert sorted(made) == ["a photo of a circle", "a photo of a ring"]
 
 
 def test_a_store_that_cannot_be_written_stops_the_run_with_one_line(

@@ -277,6 +277,24 @@ def test_wrong_prompts_are_told(tmp_path: Path, prompts: str, sentence: str) -> 
     assert str(caught.value) == f"study.yaml: {sentence.format(folder=tmp_path)}"
 
 
+@pytest.mark.parametrize(
+    ("limit", "stops"),
+    [("false", None), ("true", 1), ("3", 3), ("0.1", 8), ("0.001", 1)],
+)
+def test_fail_on_error_is_a_yes_or_no_a_count_or_a_share(limit: str, stops: int | None) -> None:
+    study = read(GOOD + f"fail_on_error: {limit}\n")
+    assert study.images == 72
+    assert next((n for n in range(73) if study.is_failing(n)), None) == stops
+
+
+@pytest.mark.parametrize("limit", ["0", "1.0", "-1", "1.5", "many", ".nan", "[1]", "null"])
+def test_another_fail_on_error_is_refused(limit: str) -> None:
+    allowed = "fail_on_error must be true, false, a count from 1 or a share between 0 and 1, got "
+    with pytest.raises(InputError) as caught:
+        read(GOOD + f"fail_on_error: {limit}\n")
+    assert allowed in str(caught.value)
+
+
 @pytest.mark.parametrize("metric", ["composition", "kid_tiny_clip"])
 def test_a_metric_without_what_it_needs_is_refused(metric: str) -> None:
     text = GOOD.replace("benchmark: {name: shapes, split: held_out, limit: 2}", "prompts: [a dog]")
