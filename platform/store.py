@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from bakeoff.platform.faults import Fault, damaged, refusal
 from bakeoff.platform.joining import file_hash, joined_name, replaced, write_joined
 from bakeoff.platform.schemas import FORMAT_VERSION, TABLES
 from bakeoff.samplers.errors import InputError
@@ -27,14 +28,6 @@ CLAIM_FILE = "claim.json"  # names the run that may write
 UNFINISHED = ".unfinished-"  # in the name of a file that is still being written
 UNFINISHED_KEPT_SECONDS = 3600.0  # another driver may be writing a young one
 Row = Mapping[str, Any]
-
-
-class Fault(NamedTuple):
-    """A file that keeps a store from being read; ours are remade by a run once they are gone."""
-
-    file: Path
-    problem: str
-    is_ours: bool
 
 
 @dataclass(frozen=True)
@@ -58,7 +51,7 @@ class Store:
         store = cls(Path(path))
         store.check_format()
         for fault in store.faults():
-            raise _refusal(fault)
+            raise refusal(fault)
         return store
 
     @classmethod
@@ -138,13 +131,17 @@ class Store:
         Raises:
             InputError: a later run has claimed the store.
         """
-        if not rows:
+        content = pa.Table.from_pylist(list(rows), schema=TABLES[table])
+        return self.write_table(table, part_id, content)
+
+    def write_table(self, table: str, part_id: str, content: pa.Table) -> Path | None:
+        """Write a table of the schema as one part; otherwise as `write`."""
+        if not content.num_rows:
             return None
         folder = self.path / table
         if table == "scores":
-            folder /= f"metric={rows[0]['metric']}"
+            folder /= f"metric={content['metric'][0].as_py()}"
         target = folder / f"part-{part_id}.parquet"
-        content = pa.Table.from_pylist(list(rows), schema=TABLES[table])
 
         def write(file: Path) -> None:
             pq.write_table(content, file, compression="zstd")
@@ -200,7 +197,7 @@ class Store:
             # partitioning=None: the metric stands in the part itself, not only in its folder's name
             table = pq.read_table(part, columns=read, partitioning=None)
         except (OSError, pa.ArrowException) as error:
-            raise _refusal(damaged(part, error)) from error
+            raise refusal(damaged(part, error)) from error
         if sample_ids is not None:
             table = table.filter(pc.is_in(table["sample_id"], pa.array(sample_ids, pa.string())))
         return table.select(asked)
@@ -286,21 +283,6 @@ def is_old(leftover: Path) -> bool:
         return time.time() - leftover.stat().st_mtime > UNFINISHED_KEPT_SECONDS
     except FileNotFoundError:  # finished meanwhile
         return False
-
-
-def damaged(part: Path, error: Exception) -> Fault:
-    """Return the fault of a part that an error kept from being read."""
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return Fault(part, f"is damaged or half written ({reason})", True)
-
-
-def _refusal(fault: Fault) -> InputError:
-    remedy = (
-        "`bakeoff verify` moves it away, and the next run makes its rows again"
-        if fault.is_ours
-        else "move it away"
-    )
-    return InputError(f"store file {fault.file} {fault.problem}; {remedy}")
 
 
 def _commit(target: Path, write: Callable[[Path], object]) -> None:

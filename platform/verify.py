@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bakeoff.platform.benchmarks import Prompt
+from bakeoff.platform.faults import Fault, damaged
 from bakeoff.platform.pictures import pixel_hash, readable_picture
 from bakeoff.platform.plan import sample_id
 from bakeoff.platform.schemas import TABLES
-from bakeoff.platform.store import Fault, Store, damaged, is_old
+from bakeoff.platform.store import Store, is_old
 from bakeoff.platform.views import CLOSED
 
 QUARANTINE = "quarantine"

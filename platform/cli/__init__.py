@@ -12,6 +12,7 @@ from bakeoff.platform.cli.benchmarks import benchmarks
 from bakeoff.platform.cli.compact import compact
 from bakeoff.platform.cli.dashboard import dashboard
 from bakeoff.platform.cli.leaderboard import leaderboard
+from bakeoff.platform.cli.merge import merge
 from bakeoff.platform.cli.metrics import metrics
 from bakeoff.platform.cli.models import models
 from bakeoff.platform.cli.recipes import recipes
@@ -54,6 +55,7 @@ for verb in (
     verify,
     replay,
     compact,
+    merge,
     dashboard,
     models,
     recipes,
