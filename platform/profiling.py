@@ -41,6 +41,10 @@ class MemoryGauge:
             return torch.cuda.max_memory_reserved()
         return max(0, _resident_bytes("VmHWM") - self._baseline)
 
+    def peak_allocated_bytes(self) -> int | None:
+        """Return the peak of what tensors took of the reserved memory; None on a CPU."""
+        return torch.cuda.max_memory_allocated() if self.kind == "cuda_reserved" else None
+
 
 def release_memory() -> None:
     """Give back what a model held that is gone, so that it does not count for the next one."""

@@ -1,5 +1,6 @@
-"""Where a run's numbers come from: versions, revision, and the study as it was."""
+"""Where a run's numbers come from: versions, revision, driver, and the study as it was."""
 
+import re
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from platform import platform, python_version
 from typing import Any
 from uuid import uuid4
 
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")  # there on Linux while the driver is loaded
 LIBRARIES = ("bakeoff", "torch", "transformers", "numpy", "pyarrow", "ray")
 
 
@@ -21,6 +23,16 @@ def versions() -> Mapping[str, str]:
     """Return the versions of Python, the system and the libraries that shape a sample."""
     libraries = {name: version(name) for name in LIBRARIES}
     return {"python": python_version(), "system": platform(), **libraries}
+
+
+def gpu_driver(file: Path = NVIDIA_DRIVER) -> str | None:
+    """Return the version of the GPU driver of this machine; None without one."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError:
+        return None
+    found = re.search(r"^NVRM version:.*?\s(\d+\.\d+(?:\.\d+)?)\s", text, re.MULTILINE)
+    return found[1] if found else None
 
 
 def git_revision() -> str | None:

@@ -14,7 +14,7 @@ from bakeoff.platform.provenance import new_run_id, run_row
 from bakeoff.platform.sampling import Workplace
 from bakeoff.platform.store import Store
 from bakeoff.platform.study import Study
-from bakeoff.samplers.catalog import weights_hash
+from bakeoff.samplers.catalog import weight_files, weights_hash
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,18 @@ def _note_run(work: Work, started: datetime, run_id: str, workers: int, device: 
     if not work.shards and _newest(work.store, work.study.name) == told:
         return
     facts = told | {"batch_size": work.batch_size, "workers": workers, "device": device}
+    facts["files"] = _files(work.study)
     work.store.write("runs", run_id, [run_row(started, run_id, facts)])
+
+
+def _files(study: Study) -> list[tuple[str, str]]:
+    """Return the hash of every file of the study's models."""
+    models = {entry.model.name: entry.model.location for entry in study.entries}
+    return [
+        (f"{model}/{name}", content)
+        for model, location in models.items()
+        for name, content in weight_files(location).items()
+    ]
 
 
 def _told(work: Work) -> dict[str, Any]:

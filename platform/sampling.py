@@ -20,6 +20,7 @@ from bakeoff.platform.isolation import (
 from bakeoff.platform.pictures import encode_png, pixel_hash
 from bakeoff.platform.plan import GENERATE, TRACE, Item, Shard
 from bakeoff.platform.profiling import MemoryGauge, release_memory
+from bakeoff.platform.provenance import gpu_driver
 from bakeoff.platform.store import Store
 from bakeoff.platform.traces import trace_rows
 from bakeoff.platform.workers import WorkerLog
@@ -208,6 +209,7 @@ class SamplerStage:
         images = sum(len(items) for items, _ in outcome.done)
         if not images:
             return []
+        allocated_bytes = self.gauge.peak_allocated_bytes()
         evaluations = 0
         for _, made in outcome.done:
             evaluations += int(made.generation.row_evaluations.sum())
@@ -225,7 +227,9 @@ class SamplerStage:
                 "row_evaluations": evaluations if stage == "network" else 0,
                 "peak_memory_bytes": None if stage in ("encode", "write") else peak_bytes,
                 "memory_kind": self.gauge.kind,
+                "peak_allocated_bytes": None if stage in ("encode", "write") else allocated_bytes,
                 "device": device_name(self.at.device),
+                "driver": gpu_driver(),
                 "dtype": DTYPE,
                 "batch_size": max(len(items) for items, _ in outcome.done),
                 "warm": self.warm,

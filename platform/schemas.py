@@ -6,7 +6,7 @@ and whoever opens a store with their own tools. A change of any schema raises `F
 
 import pyarrow as pa
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 # Hugging Face's Image convention: `datasets` shows these as pictures.
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -94,7 +94,9 @@ PROFILES = pa.schema(
         ("row_evaluations", pa.int64()),  # of the shard, all images; 0 where no network runs
         ("peak_memory_bytes", pa.int64()),  # text, network, decode share that of the whole call
         ("memory_kind", pa.string()),  # rss_above_baseline or cuda_reserved
+        ("peak_allocated_bytes", pa.int64()),  # what tensors took of the reserved; null on a CPU
         ("device", pa.string()),
+        ("driver", pa.string()),  # version of the GPU's; null on a machine without
         ("dtype", pa.string()),
         ("batch_size", pa.int64()),
         ("warm", pa.bool_()),  # false for a worker's first batch with a model
@@ -164,6 +166,7 @@ RUNS = pa.schema(
         ("device", pa.string()),
         ("versions", pa.map_(pa.string(), pa.string())),
         ("git_revision", pa.string()),  # null outside a git checkout
+        ("files", pa.map_(pa.string(), pa.string())),  # sha256 of MODEL/FILE: weights, encoders …
     ]
 )
 

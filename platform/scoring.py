@@ -17,6 +17,7 @@ from bakeoff.platform.metrics import build_metric
 from bakeoff.platform.pictures import decode_png
 from bakeoff.platform.plan import Item, Shard
 from bakeoff.platform.profiling import MemoryGauge
+from bakeoff.platform.provenance import gpu_driver
 from bakeoff.platform.sampling import DTYPE, Workplace, device_name
 from bakeoff.platform.workers import WorkerLog
 
@@ -154,7 +155,9 @@ class ScorerStage:
                 "row_evaluations": 0,
                 "peak_memory_bytes": self.gauge.peak_bytes(),
                 "memory_kind": self.gauge.kind,
+                "peak_allocated_bytes": self.gauge.peak_allocated_bytes(),
                 "device": device_name(self.at.device),
+                "driver": gpu_driver(),
                 "dtype": DTYPE,
                 "batch_size": len(shard.items),
                 "warm": self.warm,

@@ -85,6 +85,17 @@ def weights_hash(name_or_path: str | Path) -> str:
     return hash_files(find_model(name_or_path).folder)
 
 
+def weight_files(name_or_path: str | Path) -> dict[str, str]:
+    """Return the hash of each of a model's files: networks, text encoders, tokenizers.
+
+    Raises:
+        InputError: the model is unknown, or has no files.
+    """
+    from bakeoff.samplers.networks.checkpoint import file_hashes
+
+    return file_hashes(find_model(name_or_path).folder)
+
+
 def import_samplers() -> None:
     """Import the code of every family, which `load_sampler` otherwise does when it needs it."""
     import bakeoff.samplers.llamagen

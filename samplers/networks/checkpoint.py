@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -83,20 +84,35 @@ def hash_files(path: str | Path) -> str:
     `path` is a file or a folder, taken with its sub-folders; file names count, times do not.
     Raises: InputError if there is nothing to hash.
     """
+    digest = hashlib.sha256()
+    for name, content in file_hashes(path).items():
+        digest.update(f"{name}\0{content}\n".encode())
+    return digest.hexdigest()
+
+
+def file_hashes(path: str | Path) -> dict[str, str]:
+    """Return the sha256 (hex) of each file that `hash_files` takes, by its name in the folder.
+
+    Raises: InputError if there is nothing to hash.
+    """
     root = Path(path)
     files = [root] if root.is_file() else sorted(root.rglob("*"))
-    digest = hashlib.sha256()
-    count = 0
+    hashes = {}
     for file in files:
         if file.is_file() and file.suffix in HASHED_SUFFIXES:
-            with file.open("rb") as stream:
-                content = hashlib.file_digest(stream, "sha256").hexdigest()
             name = file.name if file == root else file.relative_to(root).as_posix()
-            digest.update(f"{name}\0{content}\n".encode())
-            count += 1
-    if not count:
+            state = file.stat()
+            hashes[name] = _hash_file(file.resolve(), state.st_size, state.st_mtime_ns)
+    if not hashes:
         raise InputError(f"{root}: there are no checkpoint files here")
-    return digest.hexdigest()
+    return hashes
+
+
+@cache
+def _hash_file(file: Path, size_bytes: int, changed_ns: int) -> str:
+    """Return a file's hash; files of gigabytes are asked for more than once in a run."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _weight_files(path: Path) -> list[Path]:
