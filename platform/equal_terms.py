@@ -1,7 +1,8 @@
 """Entries at equal steps or equal compute: each group is ranked on its own, by its own baseline.
 
 A choice that doubles the network passes must beat vanilla at twice the steps, and not only at the
-same number of them.
+same number of them. A group holds one model: what a row-evaluation takes differs from model to
+model, as one of a masked model passes over all tokens and one of an autoregressive over a position.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,11 +22,12 @@ NO_CHANGE = ("steps", "preset")  # a preset is a way of spelling
 
 @dataclass(frozen=True)
 class Group:
-    """Entries on equal terms, the best first, and the one that the others are compared with.
+    """A model's entries on equal terms, the best first, and the one they are compared with.
 
     An entry alone in its group has no baseline and no wins.
     """
 
+    model: str
     terms: str  # "steps 16", "row-evaluations 32..33"
     baseline: str | None
     standings: tuple[Standing, ...]
@@ -50,17 +52,18 @@ def groups_as_json(board: Leaderboard, groups: Sequence[Group]) -> dict[str, Any
 
 
 def group_entries(views: Views, board: Leaderboard, terms: Terms) -> list[Group]:
-    """Return the entries in groups of equal steps or compute, the cheapest group first.
+    """Return each model's entries in groups of equal steps or compute, its cheapest group first.
 
     A group's baseline is the study's if it is in there, else the entry that differs least from it:
     vanilla at other steps. An entry whose steps or compute are not known stands alone, at the end.
     """
     costs = _steps(views, board) if terms == "steps" else _row_evaluations(board)
     groups = []
-    for entries in _alike(board.baseline, costs, TOLERANCE[terms]):
-        spent = [round(costs[entry], 1) for entry in entries]
-        ends = dict.fromkeys(f"{end:g}" for end in (min(spent), max(spent)))
-        groups.append(_group(views, board, f"{UNITS[terms]} {'..'.join(ends)}", entries))
+    for own in _by_model(board, costs):
+        for entries in _alike(board.baseline, own, TOLERANCE[terms]):
+            spent = [round(costs[entry], 1) for entry in entries]
+            ends = dict.fromkeys(f"{end:g}" for end in (min(spent), max(spent)))
+            groups.append(_group(views, board, f"{UNITS[terms]} {'..'.join(ends)}", entries))
     lone = [standing.entry for standing in board.standings if standing.entry not in costs]
     return groups + [_group(views, board, f"unknown {UNITS[terms]}", {entry}) for entry in lone]
 
@@ -76,6 +79,15 @@ def _steps(views: Views, board: Leaderboard) -> dict[str, float]:
 def _row_evaluations(board: Leaderboard) -> dict[str, float]:
     means = {standing.entry: standing.row_evaluations for standing in board.standings}
     return {entry: mean for entry, mean in means.items() if mean is not None}
+
+
+def _by_model(board: Leaderboard, costs: Mapping[str, float]) -> Iterator[dict[str, float]]:
+    """Yield the costs of each model's entries; other weights are another model."""
+    models: dict[tuple[str, str], dict[str, float]] = {}
+    for one in board.standings:
+        if one.entry in costs:
+            models.setdefault((one.model, one.weights_hash), {})[one.entry] = costs[one.entry]
+    yield from models.values()
 
 
 def _alike(
@@ -98,7 +110,8 @@ def _alike(
 def _group(views: Views, board: Leaderboard, terms: str, entries: set[str]) -> Group:
     members = [standing for standing in board.standings if standing.entry in entries]
     if len(members) == 1:
-        return Group(terms, None, (replace(members[0], wins=None, is_baseline=False),))
+        alone = replace(members[0], wins=None, is_baseline=False)
+        return Group(alone.model, terms, None, (alone,))
     baseline = _baseline(board, members)
     found = matches(views, board.study, board.decided_by, opponent=baseline)
     wins = {match.entry: match.wins for match in found}
@@ -111,7 +124,8 @@ def _group(views: Views, board: Leaderboard, terms: str, entries: set[str]) -> G
         )
         for standing in members
     ]
-    return Group(terms, baseline, tuple(sorted(judged, key=lambda one: _place(board, one))))
+    ranked = tuple(sorted(judged, key=lambda one: _place(board, one)))
+    return Group(ranked[0].model, terms, baseline, ranked)
 
 
 def _baseline(board: Leaderboard, members: Sequence[Standing]) -> str:

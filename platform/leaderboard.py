@@ -20,6 +20,7 @@ class Standing:
 
     entry: str
     model: str
+    weights_hash: str
     recipe: str
     is_baseline: bool
     is_control: bool  # the baseline again with other seeds
@@ -215,6 +216,7 @@ def _standing(
     return Standing(
         entry=entry,
         model=row["model"],
+        weights_hash=row["weights_hash"],
         recipe=row["recipe"],
         is_baseline=entry == baseline,
         is_control=baseline is not None and row["control_of"] == baseline,

@@ -52,15 +52,16 @@ def render_groups(board: Leaderboard, groups: Sequence[Group], terms: Terms) -> 
 def group_notes(board: Leaderboard, groups: Sequence[Group], terms: Terms) -> Iterator[str]:
     """Yield what a reader must know of groups, and of the numbers in them."""
     alike = (
-        "of equal steps; an autoregressive model takes one a token"
+        "equal steps; an autoregressive model takes one a token"
         if terms == "steps"
-        else f"whose row-evaluations lie within {TOLERANCE[terms]:.0%} of the study's baseline, or "
-        "of the cheapest entry that is in no group yet"
+        else f"row-evaluations within {TOLERANCE[terms]:.0%} of the study's baseline, or of the "
+        "model's cheapest entry that is in no group yet"
     )
     order = f"best mean of {board.decided_by} first" if board.decided_by else "in the study's order"
     yield (
-        f"Groups: entries {alike}. Each is ranked by itself, {order}, and compared with the "
-        "study's baseline, or where that is not in it with the entry that differs least from it."
+        f"Groups: entries of one model with {alike}. Each is ranked by itself, {order}, and "
+        "compared with the study's baseline, or where that is not in it with the entry that "
+        "differs least from it."
     )
     judged = replace(board, standings=tuple(one for group in groups for one in group.standings))
     yield from notes_of(judged, opponent="its group's baseline")
@@ -119,8 +120,9 @@ def notes_of(board: Leaderboard, opponent: str | None = None) -> Iterator[str]:
     yield (
         f"s/img: median over batches{_batches(board)} of text, network and decoding time, per image"
         + (" (* first or traced batches only, which are slower)" if _untypical(board) else "")
-        + ". row evals: network passes per image, each batch row counted. MB: highest peak memory "
-        "of a batch, in 10⁶ bytes."
+        + ". row evals: network passes per image, each batch row counted; they compare within a "
+        "model only, as a masked one passes over all tokens at once and an autoregressive one over "
+        "a position. MB: highest peak memory of a batch, in 10⁶ bytes."
     )
     if board.unreadable:
         yield f"Not shown, as this installation lacks them: {', '.join(board.unreadable)}."

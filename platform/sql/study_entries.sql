@@ -65,6 +65,7 @@ sample_costs AS (
 SELECT
     entries.entry,
     entries.model,
+    entries.weights_hash,
     entries.recipe,
     entries.recipe_id,
     entries.benchmark,

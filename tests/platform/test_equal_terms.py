@@ -78,6 +78,23 @@ def test_entries_of_equal_compute_may_differ_by_a_twentieth(views: Views) -> Non
     }
 
 
+@pytest.mark.parametrize("terms", ["steps", "compute"])
+def test_a_group_holds_one_model_whatever_another_costs(tmp_path: Path, terms: Terms) -> None:
+    writer = StoreWriter(tmp_path / "store")
+    recipes = {"m/a": "steps=64", "n/a": "", "m/b": "steps=64", "n/b": "temperature=0.5"}
+    scores = {entry: SCORES["m/noise"] for entry in recipes}
+    writer.run({"composition": scores}, recipes=recipes, costs=dict.fromkeys(recipes, 64))
+    views = open_views(writer.path)
+    board = leaderboard(views)
+    found = group_entries(views, board, terms)
+    assert [(g.model, g.baseline) for g in found] == [("m", "m/a"), ("n", "n/a")]
+    assert [{one.entry for one in g.standings} for g in found] == [{"m/a", "m/b"}, {"n/a", "n/b"}]
+    first, *others = board.standings
+    retrained = replace(board, standings=(replace(first, weights_hash="other"), *others))
+    lone = [g.standings[0].entry for g in group_entries(views, retrained, terms) if not g.baseline]
+    assert sorted(lone) == ["m/a", "m/b"]
+
+
 def test_wins_are_against_the_baseline_of_the_group(views: Views) -> None:
     groups = group_entries(views, leaderboard(views), "compute")
     zigzag, plain = next(g for g in groups if g.baseline == "m/vanilla40").standings
@@ -144,6 +161,8 @@ def test_the_table_names_terms_and_baseline_of_every_group(views: Views) -> None
     assert "alone at their steps: nothing to compare with" in text and "steps 40" in text
     assert "beats its group's baseline on composition" in text
     assert "A/A control m/control is m/vanilla with other seeds" in text
+    assert "entries of one model with equal steps" in text
+    assert "they compare within a model only" in text
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
@@ -157,10 +176,11 @@ def test_json_holds_the_groups(views: Views) -> None:
     board = leaderboard(views)
     groups = group_entries(views, board, "steps")
     found = json.loads(json.dumps(groups_as_json(board, groups), allow_nan=False))
-    assert [(g["terms"], g["baseline"], len(g["standings"])) for g in found["groups"]] == [
-        ("steps 16", "m/vanilla", 4),
-        ("steps 32", "m/vanilla32", 2),
-        ("steps 40", None, 1),
-        ("steps 64", "n/vanilla", 2),
+    facts = [(g["model"], g["terms"], g["baseline"], len(g["standings"])) for g in found["groups"]]
+    assert facts == [
+        ("m", "steps 16", "m/vanilla", 4),
+        ("m", "steps 32", "m/vanilla32", 2),
+        ("m", "steps 40", None, 1),
+        ("n", "steps 64", "n/vanilla", 2),
     ]
     assert found["decided_by"] == "composition"
