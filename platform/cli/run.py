@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from bakeoff.platform.cli.dry_run import show_estimate
 from bakeoff.platform.cli.listing import open_console
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ def run(
         bool,
         typer.Option("--retry-failures", help="Try again what earlier runs gave up."),
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what there is to do and what it costs, and do nothing."),
+    ] = False,
 ) -> None:
     """Run a study: what its store lacks is made, the rest is left alone."""
     # Here and not above: they load torch and Ray, seconds that `bakeoff --help` need not wait.
@@ -68,6 +73,9 @@ def run(
     opened = Store.open_or_plan(place)
     work = prepare(wanted, opened, batch_size, retry_failures=retry_failures)
     console.print(f"Study [bold]{wanted.name}[/]: {_size(work)}", highlight=False)
+    if dry_run:
+        show_estimate(work, workers, console)
+        return
     try:
         with _Bar(work.images, console) as bar:
             result = carry_out(work, workers, bar.show, device=device, resource=resource)

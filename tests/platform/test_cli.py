@@ -222,6 +222,20 @@ def test_a_store_is_read_by_the_other_verbs(finished: tuple[Path, object], tmp_p
     assert Image.open(sheet).format == "PNG"
 
 
+def test_a_dry_run_tells_what_the_run_then_makes_and_writes_nothing(
+    finished: tuple[Path, object], checkpoints: Path, tmp_path: Path
+) -> None:
+    store = finished[0] / "bakeoff-store/trial"
+    result = invoke("run", checkpoints / "cli.yaml", "--dry-run", "--store", tmp_path / "absent")
+    assert result.exit_code == 0 and not list(tmp_path.iterdir())
+    parts = [len(Store(store).parts(table)) for table in ("samples", "scores", "profiles")]
+    for told in (f"{IMAGES} to make, {IMAGES} to score", f"files: {sum(parts)} ", "not known"):
+        assert told in result.stdout
+    before = contents(store)
+    known = invoke("run", checkpoints / "cli.yaml", "--dry-run", "--store", store)
+    assert "0 to make" in known.stdout and contents(store) == before
+
+
 def test_a_finished_run_stands_as_done_with_the_work_of_each_worker(
     finished: tuple[Path, object],
 ) -> None:

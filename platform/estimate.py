@@ -1,0 +1,144 @@
+"""What a run would cost, from what the same store has measured; what it has not, is not guessed."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from bakeoff.platform.plan import Shard
+from bakeoff.platform.store import Store
+from bakeoff.samplers.cost import row_evaluations
+from bakeoff.samplers.recipe import Recipe
+
+COLUMNS = ("model", "recipe_id", "stage", "seconds", "images", "row_evaluations", "warm", "traced")
+Row = Mapping[str, Any]
+Which = tuple[str, str]  # model and recipe_id
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The cost of shards; a figure is None where some of it was never measured.
+
+    `worker_seconds` are those of one worker, without its start; `unmeasured` names the models whose
+    seconds are not known.
+    """
+
+    images: int
+    scored: int
+    row_evaluations: int | None
+    worker_seconds: float | None
+    size_bytes: int | None
+    files: int
+    unmeasured: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What was measured an image: row-evaluations, seconds of sampling and of scoring.
+
+    A recipe that was never run costs its model's seconds a row-evaluation.
+    """
+
+    evaluations: Mapping[Which, float]
+    sampling: Mapping[Which, float]
+    per_evaluation: Mapping[str, float]
+    scoring: float | None
+
+    def evaluations_of(self, shard: Shard) -> float | None:
+        """Return the row-evaluations of an image; counted from a recipe that was never run."""
+        recipe = Recipe.from_text(shard.recipe)
+        counted = row_evaluations(recipe, recipe.steps) if recipe.steps else None
+        return self.evaluations.get((shard.model, shard.recipe_id), counted)
+
+    def seconds_of(self, shard: Shard) -> float | None:
+        """Return the seconds of an image, in all stages that the shard asks for."""
+        sampling: float | None = 0.0
+        if shard.needs_model:
+            each, evaluations = self.per_evaluation.get(shard.model), self.evaluations_of(shard)
+            other = each * evaluations if each is not None and evaluations is not None else None
+            sampling = self.sampling.get((shard.model, shard.recipe_id), other)
+        scoring = self.scoring if shard.metrics else 0.0
+        return None if sampling is None or scoring is None else sampling + scoring
+
+
+def estimate(shards: Sequence[Shard], store: Store) -> Estimate:
+    """Return what the work on shards would cost; the store may not be there yet.
+
+    Raises:
+        InputError: a part of the store cannot be read.
+    """
+    rates = _rates(store.read("profiles", COLUMNS).to_pylist())
+    modelled = [shard for shard in shards if shard.needs_model]
+    made = sum(len(shard.items) for shard in shards if shard.part is None)
+    evaluations = _sum((rates.evaluations_of(shard), len(shard.items)) for shard in modelled)
+    return Estimate(
+        images=made,
+        scored=sum(len(shard.items) for shard in shards if shard.metrics),
+        row_evaluations=None if evaluations is None else round(evaluations),
+        worker_seconds=_sum((rates.seconds_of(shard), len(shard.items)) for shard in shards),
+        size_bytes=_bytes_of_pictures(store, made),
+        files=sum(map(_files, shards)),
+        unmeasured=tuple({s.model: None for s in shards if rates.seconds_of(s) is None}),
+    )
+
+
+def _rates(profiles: Sequence[Row]) -> Rates:
+    # a first batch and a traced one take longer than the others
+    typical = [row for row in profiles if row["warm"] and not row["traced"]]
+    rows = [row for row in typical or profiles if row["images"]]
+    sampled = [row for row in rows if row["stage"] != "score"]
+    networks = [row for row in sampled if row["stage"] == "network"]
+    which = {(row["model"], row["recipe_id"]) for row in networks}
+    own = {one: [r for r in sampled if (r["model"], r["recipe_id"]) == one] for one in which}
+    models = {model: [r for r in sampled if r["model"] == model] for model, _ in which}
+    scores = [row for row in rows if row["stage"] == "score"]
+    return Rates(
+        evaluations={one: _evaluations(found) / _images(found) for one, found in own.items()},
+        sampling={one: _seconds(found) / _images(found) for one, found in own.items()},
+        per_evaluation={
+            model: _seconds(found) / evaluations
+            for model, found in models.items()
+            if (evaluations := _evaluations(found))
+        },
+        scoring=_seconds(scores) / images
+        if (images := sum(row["images"] for row in scores))
+        else None,
+    )
+
+
+def _evaluations(rows: Iterable[Row]) -> int:
+    return sum(row["row_evaluations"] or 0 for row in rows)
+
+
+def _seconds(rows: Iterable[Row]) -> float:
+    return sum(row["seconds"] for row in rows)
+
+
+def _images(rows: Iterable[Row]) -> int:
+    """Return the images of rows of all stages, each counted once."""
+    return sum(row["images"] for row in rows if row["stage"] == "network")
+
+
+def _sum(costs: Iterable[tuple[float | None, int]]) -> float | None:
+    """Return the sum of costs an image × images; None if one is not known."""
+    total = 0.0
+    for each, images in costs:
+        if each is None:
+            return None
+        total += each * images
+    return total
+
+
+def _bytes_of_pictures(store: Store, images: int) -> int | None:
+    parts = store.parts("samples")
+    rows = sum(pq.read_metadata(part).num_rows for part in parts)
+    if not images:
+        return 0
+    return round(sum(part.stat().st_size for part in parts) / rows * images) if rows else None
+
+
+def _files(shard: Shard) -> int:
+    """Return the parts that a shard writes: its samples, traces, profiles, and scores by metric."""
+    sampled = [shard.part is None, shard.traces, shard.needs_model]
+    return sum(sampled) + len(shard.metrics) + 1
