@@ -57,7 +57,7 @@ def run(
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Say what there is to do and what it costs, and do nothing."),
+        typer.Option("--dry-run", help="Say what is to be done and what it costs, and do nothing."),
     ] = False,
 ) -> None:
     """Run a study: what its store lacks is made, the rest is left alone."""
