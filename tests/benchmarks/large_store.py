@@ -1,0 +1,165 @@
+"""A store of millions of made-up scores: what resuming and querying it costs, beside pandas."""
+
+import multiprocessing
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bakeoff.platform.metrics import build_metric
+from bakeoff.platform.plan import wanted_items
+from bakeoff.platform.profiling import MemoryGauge
+from bakeoff.platform.run import carry_out, prepare
+from bakeoff.platform.schemas import SAMPLES, SCORES
+from bakeoff.platform.store import Store
+from bakeoff.platform.study import Entry, Study, read_study
+from bakeoff.platform.views import open_views
+from bakeoff.samplers.catalog import weights_hash
+from tests.benchmarks.overhead import Cost
+
+METRICS = ("composition", "clip_score")
+ENTRIES = 24
+PROMPTS = 240
+BASELINE = "tiny-meissonic/vanilla"
+STUDY = """
+name: large
+benchmark: {{name: shapes, split: all}}
+seeds: {seeds}
+metrics: [{metrics}]
+baseline: {baseline}
+models:
+  - model: tiny-meissonic
+    recipes: {{vanilla: steps=1}}
+    grid: {{like: vanilla, steps: {steps}}}
+"""
+Wins = dict[tuple[str, str], float]  # by metric and entry, ties counted half
+
+
+class LargeStore(NamedTuple):
+    """Where it lies and how much it holds."""
+
+    path: Path
+    study: Study
+    scores: int
+    bytes: int
+
+
+def write_large_store(place: Path, rows: int) -> LargeStore:
+    """Write a store that lacks nothing of a study of at least `rows` scores."""
+    seeds = -(-rows // (len(METRICS) * ENTRIES * PROMPTS))
+    text = STUDY.format(
+        seeds=list(range(seeds)),
+        metrics=", ".join(METRICS),
+        baseline=BASELINE,
+        steps=list(range(2, ENTRIES + 1)),
+    )
+    study = read_study(text, source="benchmark", folder=Path())
+    Store(place).create()
+    weights = weights_hash(study.entries[0].model.location)
+    numbers = np.random.default_rng(0)
+    for number, entry in enumerate(study.entries):
+        _write_entry(place, study, entry, weights, number, numbers)
+    carry_out(prepare(study, Store(place), 64), 1, print)  # nothing to do: notes the study
+    files = [file for file in place.rglob("*") if file.is_file()]
+    scores = len(study.entries) * PROMPTS * seeds * len(METRICS)
+    return LargeStore(place, study, scores, sum(file.stat().st_size for file in files))
+
+
+def _write_entry(
+    place: Path,
+    study: Study,
+    entry: Entry,
+    weights: str,
+    number: int,
+    numbers: np.random.Generator,
+) -> None:
+    items = list(wanted_items(study, entry, weights))
+    ids = pa.array([item.sample_id for item in items])
+    samples = {
+        "sample_id": ids,
+        "model": entry.model.name,
+        "weights_hash": weights,
+        "recipe": str(entry.recipe),
+        "recipe_id": entry.recipe.recipe_id,
+        "benchmark": study.benchmark,
+        "task": pa.array([item.task for item in items]),
+        "prompt_id": pa.array([item.prompt_id for item in items]),
+        "prompt": pa.array([item.prompt for item in items]),
+        "seed": pa.array([item.seed for item in items]),
+        "shard_id": f"shard-{number}",
+    }
+    _write(place / f"samples/part-{number}.parquet", SAMPLES, samples, len(items))
+    for name in METRICS:
+        scores = {
+            "sample_id": ids,
+            "metric": name,
+            "metric_version": build_metric(name).info.version,
+            "value": pa.array(np.round(numbers.normal(number / 100, 1, len(items)), 2)),
+            "shard_id": f"shard-{number}",
+        }
+        file = place / f"scores/metric={name}/part-{number}.parquet"
+        _write(file, SCORES, scores, len(items))
+
+
+def _write(file: Path, schema: pa.Schema, columns: dict[str, pa.Array | str], rows: int) -> None:
+    """Write a part of given columns, or one value for all rows; others are null."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    arrays = []
+    for field in schema:
+        given = columns.get(field.name)
+        if given is None:
+            arrays.append(pa.nulls(rows, field.type))
+        elif isinstance(given, str):
+            arrays.append(pa.repeat(pa.scalar(given, field.type), rows))
+        else:
+            arrays.append(given.cast(field.type))
+    pq.write_table(pa.table(arrays, schema=schema), file, compression="zstd")
+
+
+def resume(large: LargeStore) -> Cost:
+    """Run the study again, in a process of its own so that earlier work leaves no memory behind."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        return pool.apply(_resume, (large,))
+
+
+def _resume(large: LargeStore) -> Cost:
+    gauge, start = MemoryGauge("cpu"), time.perf_counter()
+    result = carry_out(prepare(large.study, Store.open(large.path), 64), 1, print)
+    assert result.made == 0
+    return Cost(large.scores, time.perf_counter() - start, gauge.peak_bytes())
+
+
+def win_counts(large: LargeStore) -> tuple[float, Wins]:
+    """Return seconds, from a closed store on, and the wins of every entry over the baseline."""
+    start = time.perf_counter()
+    views = open_views(large.path)
+    rows = views.query("win_counts", study=large.study.name, opponent=BASELINE)
+    wins = {(row["metric"], row["entry"]): row["above"] + row["equal"] / 2 for row in rows}
+    return time.perf_counter() - start, wins
+
+
+def pandas_win_counts(large: LargeStore) -> tuple[float, Wins]:
+    """Return the same, from the same parts, by pandas."""
+    import pandas as pd
+
+    start = time.perf_counter()
+    columns = ["sample_id", "recipe_id", "prompt_id", "seed"]
+    samples = pd.read_parquet(large.path / "samples", columns=columns)
+    parts = [
+        pd.read_parquet(large.path / f"scores/metric={name}", columns=["sample_id", "value"])
+        for name in METRICS
+    ]
+    scores = pd.concat(parts, keys=METRICS, names=["metric"]).reset_index("metric")
+    scored = scores.merge(samples, on="sample_id")
+    names = {entry.recipe.recipe_id: entry.name for entry in large.study.entries}
+    scored["entry"] = scored["recipe_id"].map(names)
+    unit = ["metric", "prompt_id", "seed"]
+    opponents = scored[scored["entry"] == BASELINE][[*unit, "value"]]
+    pairs = scored[scored["entry"] != BASELINE].merge(opponents, on=unit, suffixes=("", "_of_it"))
+    won = (pairs["value"] > pairs["value_of_it"]) + 0.5 * (pairs["value"] == pairs["value_of_it"])
+    wins = won.groupby([pairs["metric"], pairs["entry"]]).sum()
+    return time.perf_counter() - start, {key: float(value) for key, value in wins.items()}
