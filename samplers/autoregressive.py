@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bakeoff.samplers.cost import guided_positions, token_evaluations
 from bakeoff.samplers.distribution import (
     difference,
     divergence,
@@ -70,20 +71,8 @@ def generate_tokens(
         tokens[:, step] = position.draw(network.head(hidden[:batch]), step)
         if callback:
             callback(position.record(tokens, step))
-    cost = np.full(batch, steps + guided.stop)
+    cost = np.full(batch, token_evaluations(recipe, steps))
     return TokenSequences(tokens, cost, np.full(batch, steps))
-
-
-def guided_positions(recipe: Recipe, steps: int) -> range:
-    """Return which of N positions are guided.
-
-    Rows without the condition are fed from the first position to the end of this range, since the
-    later ones look at the earlier ones; then they are dropped.
-    """
-    if recipe.guidance_scale == 1:
-        return range(0)
-    start, stop = recipe.guidance_interval or (0, steps)
-    return range(min(start, steps), min(stop, steps))
 
 
 def prefill(

@@ -4,18 +4,18 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from bakeoff.samplers.combinations import FAMILIES, MASKED_ONLY, misfit
-from bakeoff.samplers.cost import row_evaluations
+from bakeoff.samplers.cost import row_evaluations, token_evaluations
 from bakeoff.samplers.recipe import BUDGET, Recipe
 
 
 class Cost(NamedTuple):
-    """Row-evaluations per image as a function of the number of steps N: per_step N + once."""
+    """Row-evaluations per image as a function of the number of steps or tokens N."""
 
     per_step: int
     once: int = 0
 
     def __call__(self, steps: int) -> int:
-        """Return the row-evaluations at a number of steps."""
+        """Return the row-evaluations at a number of steps or tokens."""
         return self.per_step * steps + self.once
 
     def __str__(self) -> str:
@@ -26,7 +26,8 @@ class Cost(NamedTuple):
 
 FREE = Cost(0)
 OURS = "not in the paper"
-LONG = 64  # steps from which on the cost of the examples is linear in them
+LONG = 64  # steps or tokens from which on the cost of the examples is linear in them
+COUNTS = {"masked": row_evaluations, "autoregressive": token_evaluations}
 
 
 @dataclass(frozen=True)
@@ -59,14 +60,21 @@ class Choice:
         return Recipe.from_text(guided + self.example)
 
     @property
-    def cost(self) -> Cost:
-        """The row-evaluations it adds to plain sampling with guidance in N steps, which takes 2N.
+    def costs(self) -> dict[str, Cost | str]:
+        """What it adds to plain sampling with guidance, by family, in row-evaluations.
 
-        Of the choices that set this cost itself, none.
+        That takes 2N, where N are the steps of a masked model and the tokens of an autoregressive
+        one. Of the choices that set this cost itself, none; in words where the run alone tells.
         """
+        return {family: self._cost(family) for family in self.families}
+
+    def _cost(self, family: str) -> Cost | str:
+        recipe = self.recipe
         if self.field in ("steps", BUDGET):
             return FREE
-        long, longer = (row_evaluations(self.recipe, steps) for steps in (LONG, LONG + 1))
+        if recipe.jacobi:
+            return f"{recipe.jacobi.window} instead of 1 per row and pass"
+        long, longer = (COUNTS[family](recipe, length) for length in (LONG, LONG + 1))
         per_step = longer - long
         return Cost(per_step - 2, long - per_step * LONG)
 
@@ -106,7 +114,18 @@ CHOICES = (
         "released code",
     ),
     Choice("differential=75(pool=masked)", "Ranks the masked tokens alone", OURS),
+    Choice("differential=75(carry=modified)", "Compares with what was redrawn", OURS),
     Choice("differential=75(last=true)", "Redraws in the last step, too", OURS),
+    Choice(
+        "differential=75(compare=steps) zigzag=low_token_prob",
+        "With Z-sampling, takes the change from the step before, not from the call before",
+        OURS,
+    ),
+    Choice(
+        "zigzag=masked",
+        "Masked Z-sampling as the preset reads it: low_token_prob, or officially high_max_prob",
+        "3.2",
+    ),
     Choice(
         "zigzag=low_token_prob",
         "Masked Z-sampling: masks the least likely tokens again and repeats the step",
@@ -123,6 +142,11 @@ CHOICES = (
         "9.3",
     ),
     Choice("zigzag=recover", "Repeats the draw of each step from the same prediction", "9.3"),
+    Choice(
+        "zigzag=low_token_prob(guidance=9)",
+        "Guidance scale of the inversion; 0 and 1 evaluate one row instead of two",
+        "3.2",
+    ),
     Choice("zigzag=low_token_prob(start=2,stop=8)", "Z-sampling in a range of steps only", "9.3"),
     Choice(
         "momentum=1",
@@ -134,6 +158,8 @@ CHOICES = (
         "Momentum solver of second order: extrapolates from the step before",
         "4.3",
     ),
+    Choice("momentum=2(cap=0.5)", "Extrapolates by at most this share of the change", OURS),
+    Choice("momentum=2(space=logits)", "Extrapolates logits instead of probabilities", OURS),
     Choice("momentum=2(rule=paper_literal)", "Eq. 4 with the sign that is printed", "4.3"),
     Choice("momentum=1(pool=all)", "Ranks the known tokens, too, and so reveals later", "4.3"),
     Choice("argmax_from=12", "Takes the likeliest tokens from a step or position on", "8.1"),

@@ -7,7 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bakeoff.samplers.recipe_text import call, number, parse_call, word
 
-Positive = Annotated[float, Field(gt=0)]
+MAX_STEPS = 4096  # as many as the tokens of the largest picture: a step reveals one at least
+LARGEST = 1e3  # of any scale or amplitude: far beyond use, and far from what float32 cannot hold
+Positive = Annotated[float, Field(gt=0, le=LARGEST)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -136,9 +138,9 @@ class Zigzag(Parameters):
 
     PRESETS = {"paper": {"rule": "low_token_prob"}, "official": {"rule": "high_max_prob"}}
     rule: Literal["low_token_prob", "high_max_prob", "random", "recover"]
-    guidance: float = 0.0
-    start: Annotated[int, Field(ge=0)] = 0
-    stop: Annotated[int, Field(ge=1)] | None = None
+    guidance: Annotated[float, Field(ge=-LARGEST, le=LARGEST)] = 0.0
+    start: Annotated[int, Field(ge=0, le=MAX_STEPS)] = 0
+    stop: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = None
 
     @classmethod
     def read(cls, value: object, preset: str) -> dict[str, Any]:
@@ -195,4 +197,4 @@ class Momentum(Parameters):
 class Jacobi(Parameters):
     """Speculative Jacobi decoding: predict `window` positions in each pass, keep what holds."""
 
-    window: Annotated[int, Field(ge=2)]
+    window: Annotated[int, Field(ge=2, le=MAX_STEPS)]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from bakeoff.samplers.errors import InputError, unknown
+from bakeoff.samplers.errors import InputError, cut, unknown
 from bakeoff.samplers.recipe_text import word
 
 if TYPE_CHECKING:
@@ -65,13 +65,32 @@ def check_family(recipe: "Recipe", family: str) -> None:
         raise InputError(reason)
 
 
+def check_length(recipe: "Recipe", tokens: int) -> None:
+    """Check that a recipe's positions are those of an autoregressive model of so many tokens.
+
+    Raises:
+        InputError: a choice reaches beyond them, where it has no effect.
+    """
+    start, stop = recipe.guidance_interval or (0, 0)
+    if stop > tokens:
+        raise InputError(
+            f"recipe guidance_interval={start}..{stop} must end at {tokens} or before: "
+            f"the model draws {tokens} tokens"
+        )
+    if recipe.argmax_from is not None and recipe.argmax_from >= tokens:
+        raise InputError(
+            f"recipe argmax_from={recipe.argmax_from} must be below {tokens}: "
+            f"the model draws {tokens} tokens, counted from 0"
+        )
+
+
 def misfit(recipe: "Recipe", family: str) -> str | None:
     """Return why a choice of a recipe means nothing to a family; None if all mean something."""
     foreign = AUTOREGRESSIVE_ONLY if family == "masked" else MASKED_ONLY
     for name in recipe.changed:
         if name in foreign:
             choice = f"{name}={recipe.text_of(name)}"
-            return f"recipe {choice} does not apply to {family} models: {foreign[name]}"
+            return f"recipe {cut(choice)} does not apply to {family} models: {foreign[name]}"
     if family == "autoregressive" and recipe.differential:
         for name in recipe.differential.changed:
             if name in MASKED_PARAMETERS:

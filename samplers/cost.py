@@ -1,4 +1,4 @@
-"""What a masked recipe costs, before it runs: network calls, and rows of them for each image."""
+"""What a recipe costs, before it runs: network calls, and rows of them for each image."""
 
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def network_calls(recipe: "Recipe", steps: int) -> int:
 
 
 def row_evaluations(recipe: "Recipe", steps: int) -> int:
-    """Return the network passes of one image, each row of a call counted."""
+    """Return the network passes of one image of a masked model, each row of a call counted."""
     return sum(map(rows, call_scales(recipe, steps)))
 
 
@@ -41,3 +41,23 @@ def steps_within(recipe: "Recipe", budget: int, most: int) -> int:
     return bisect_right(
         range(1, most + 1), budget, key=lambda steps: row_evaluations(recipe, steps)
     )
+
+
+def guided_positions(recipe: "Recipe", tokens: int) -> range:
+    """Return which of N positions an autoregressive model guides.
+
+    Rows without the condition are fed from the first position to the end of this range, since the
+    later ones look at the earlier ones; then they are dropped.
+    """
+    start, stop = recipe.guidance_interval or (0, tokens)
+    if recipe.guidance_scale == 1 or start >= tokens:
+        return range(0)
+    return range(start, min(stop, tokens))
+
+
+def token_evaluations(recipe: "Recipe", tokens: int) -> int:
+    """Return the row-evaluations of one image of N tokens, which one pass each gives.
+
+    Jacobi decoding costs its window in every pass, and how many there are only the run tells.
+    """
+    return tokens + guided_positions(recipe, tokens).stop

@@ -13,7 +13,7 @@ class InputError(ValueError):
 
 def unknown(field: str, value: str, known: Iterable[str]) -> InputError:
     """Return the error for a name that is not among `known`, with the nearest known name."""
-    names = sorted(known)
+    names, value = sorted(known), cut(value)
     nearest = get_close_matches(value, names, n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else f"; known: {', '.join(names)}"
     return InputError(f"{field} {value!r} is unknown{hint}")

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bakeoff.samplers.autoregressive import TokenSequences, as_grid, guided_positions, prefill
+from bakeoff.samplers.autoregressive import TokenSequences, as_grid, prefill
+from bakeoff.samplers.cost import guided_positions
 from bakeoff.samplers.distribution import divergence, draw, entropy, guide, temper, truncate
 from bakeoff.samplers.networks.llamagen import LlamaGenTransformer
 from bakeoff.samplers.recipe import Recipe

@@ -95,9 +95,11 @@ class LlamaGenSampler:
         """Make one image per (prompt, seed) pair; `callback` sees the tokens after every step.
 
         Raises:
-            InputError: the recipe does not suit the family, or prompts and seeds differ in number.
+            InputError: the recipe does not suit the family or the model's length, or prompts and
+                seeds differ in number.
         """
         recipe.check_family(self.family)
+        recipe.check_length(self.network.config.block_size)
         check_batch(prompts, seeds)
         times = [perf_counter()]
         states, mask = self.text.encode(prompts)

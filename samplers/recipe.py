@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bakeoff.samplers.choices import (
+    LARGEST,
+    MAX_STEPS,
     Differential,
     Jacobi,
     Momentum,
@@ -20,7 +22,7 @@ from bakeoff.samplers.choices import (
     Schedule,
     Zigzag,
 )
-from bakeoff.samplers.combinations import check_combination, check_family
+from bakeoff.samplers.combinations import check_combination, check_family, check_length
 from bakeoff.samplers.cost import row_evaluations, steps_within
 from bakeoff.samplers.errors import InputError, cut, shown, unknown
 from bakeoff.samplers.grid import expand
@@ -28,9 +30,10 @@ from bakeoff.samplers.recipe_text import number, pair, parse_line, parse_pair, q
 
 __all__ = ["Differential", "Jacobi", "Momentum", "Noise", "Recipe", "Schedule", "Zigzag"]
 
-NotNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=0)]
-MAX_STEPS = 4096  # as many as the tokens of the largest picture: a step reveals one at least
+NotNegative = Annotated[float, Field(ge=0, le=LARGEST)]
+Count = Annotated[int, Field(ge=0, le=MAX_STEPS)]
+LEAST_TEMPERATURE = 1e-3  # besides 0: logits that are divided by less leave float32
+MOST_CODES = 10**9
 SCALAR_END = 0.01  # where a masking temperature given as one number ends, as officially
 
 
@@ -50,14 +53,14 @@ class Recipe(BaseModel):
 
     preset: Literal["paper", "official"] = "paper"
     steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = None
-    guidance_scale: Annotated[float, Field(ge=1)] = 1.0
+    guidance_scale: Annotated[float, Field(ge=1, le=LARGEST)] = 1.0
     temperature: NotNegative = 1.0
     masking_temperature: tuple[NotNegative, NotNegative] = (2.0, 0.0)
     schedule: Schedule = Schedule(name="cosine")
     noise: Noise | None = None
     differential: Differential | None = None
     zigzag: Zigzag | None = None
-    top_k: Annotated[int, Field(ge=1)] | None = None
+    top_k: Annotated[int, Field(ge=1, le=MOST_CODES)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     negative_prompt: str = ""
     argmax_from: Count | None = None
@@ -72,7 +75,18 @@ class Recipe(BaseModel):
         try:
             super().__init__(**_resolve(choices))
         except ValidationError as error:
-            raise _sentence(error) from None
+            bought = "" if budget is None else _bought(choices["steps"], budget)
+            raise _sentence(error, bought) from None
+
+    @field_validator("temperature")
+    @classmethod
+    def _not_too_cold(cls, temperature: float) -> float:
+        if 0 < temperature < LEAST_TEMPERATURE:
+            raise ValueError(
+                f"recipe temperature must be 0 or from {number(LEAST_TEMPERATURE)} to "
+                f"{number(LARGEST)}, got {number(temperature)}"
+            )
+        return temperature
 
     @model_validator(mode="after")
     def _combine(self) -> Self:
@@ -157,6 +171,14 @@ class Recipe(BaseModel):
         """
         check_family(self, family)
 
+    def check_length(self, tokens: int) -> None:
+        """Check that no choice reaches beyond the tokens of an autoregressive model.
+
+        Raises:
+            InputError: a choice does.
+        """
+        check_length(self, tokens)
+
 
 _SPECS: dict[str, type[Parameters]] = {
     "schedule": Schedule,
@@ -201,14 +223,29 @@ def _steps_within(budget: object, choices: dict[str, Any]) -> int:
             f"recipe row_evaluations must be a whole number from 1, got {shown(budget)}"
         )
     recipe = Recipe(**choices)
+    if recipe.jacobi:
+        raise InputError(
+            "recipe jacobi cannot combine with row_evaluations: one is for autoregressive models, "
+            "the other for masked ones"
+        )
+    if budget > (most := row_evaluations(recipe, MAX_STEPS)):
+        raise InputError(
+            f"recipe row_evaluations={shown(budget)} is too large: {MAX_STEPS} steps, the most "
+            f"there are, cost {most}"
+        )
     least = 2 if recipe.zigzag else 1
     steps = steps_within(recipe, budget, MAX_STEPS)
     if steps < least:
+        cost = f"{least} steps cost" if least > 1 else "1 step costs"
         raise InputError(
-            f"recipe row_evaluations={shown(budget)} is too small: {least} step{'s'[: least - 1]} "
-            f"cost {row_evaluations(recipe, least)}"
+            f"recipe row_evaluations={budget} is too small: {cost} {row_evaluations(recipe, least)}"
         )
     return steps
+
+
+def _bought(steps: int, budget: int) -> str:
+    """Return where steps came from that nobody wrote, for an error that names them."""
+    return f" (the {steps} step{'s' if steps > 1 else ''} that {BUDGET}={budget} pays for)"
 
 
 def _without_none(value: Any) -> Any:
@@ -217,8 +254,8 @@ def _without_none(value: Any) -> Any:
     return {key: inner for key, inner in value.items() if inner is not None}
 
 
-def _sentence(error: ValidationError) -> InputError:
-    """Return the first of pydantic's errors as one sentence."""
+def _sentence(error: ValidationError, bought: str) -> InputError:
+    """Return the first of pydantic's errors as one sentence; `bought` explains its steps."""
     first = error.errors()[0]
     path, value, kind = first["loc"], first["input"], first["type"]
     where = "recipe " + ".".join(cut(part) for part in path)
@@ -232,7 +269,8 @@ def _sentence(error: ValidationError) -> InputError:
     if kind == "missing":
         return InputError(f"{where} is missing")
     if kind == "value_error":
-        return InputError(str(first["ctx"]["error"]))
+        reason = str(first["ctx"]["error"])
+        return InputError(reason + bought if " steps=" in reason else reason)
     return InputError(
         f"{where} {first['msg'].replace('Input should be', 'must be')}, got {shown(value)}"
     )

@@ -5,12 +5,13 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from bakeoff.samplers.errors import InputError
+from bakeoff.samplers.errors import InputError, cut, shown
 
 _WORD = re.compile(r"""\s*([A-Za-z_]\w*)=("(?:[^"\\]|\\.)*"|[^\s"()]+(?:\([^()"]*\))?)(?=\s|$)""")
-_CALL = re.compile(r"\s*([^\s()]+)\s*(?:\(([^()]*)\))?\s*")
+_CALL = re.compile(r"\s*([^\s()]+)\s*(?:\(([^()]*)\)\s*)?")
 _INTEGER = re.compile(r"[+-]?\d+")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+LONGEST_NUMBER = 100  # characters; of some thousands Python makes no integer
 BOOLEANS = {"true": True, "false": False}  # as YAML spells them; `bool("false")` would be true
 
 
@@ -26,12 +27,11 @@ def parse_line(text: str) -> dict[str, Any]:
     while place < len(text):
         word = _WORD.match(text, place)
         if word is None:
-            raise InputError(
-                f"recipe text must be words key=value, stopped at {text[place:].strip()!r}"
-            )
+            rest = shown(text[place:].strip())
+            raise InputError(f"recipe text must be words key=value, stopped at {rest}")
         key, value = word.groups()
         if key in values:
-            raise InputError(f"recipe key {key!r} comes twice in {text!r}")
+            raise InputError(f"recipe key {shown(key)} comes twice in {shown(text)}")
         values[key] = _unquote(value) if value.startswith('"') else atom(value)
         place = word.end()
     return values
@@ -47,17 +47,17 @@ def parse_call(value: object, names: Sequence[str]) -> dict[str, Any]:
         return {names[0]: value}
     match = _CALL.fullmatch(value)
     if match is None:
-        raise InputError(f"recipe value must have the form name(arguments), got {value!r}")
+        raise InputError(f"recipe value must have the form name(arguments), got {shown(value)}")
     parameters: dict[str, Any] = {names[0]: atom(match[1])}
     arguments = (match[2] or "").split(",") if (match[2] or "").strip() else []
     for place, argument in enumerate(arguments, start=1):
         name, equals, inner = argument.strip().rpartition("=")
         if not equals:
             if place >= len(names):
-                raise InputError(f"recipe value {value!r} has too many arguments")
+                raise InputError(f"recipe value {shown(value)} has too many arguments")
             name = names[place]
         if name in parameters:
-            raise InputError(f"recipe value {value!r} gives {name!r} twice")
+            raise InputError(f"recipe value {shown(value)} gives {shown(name)} twice")
         parameters[name] = BOOLEANS.get(inner, atom(inner))
     return parameters
 
@@ -70,6 +70,8 @@ def parse_pair(text: str) -> Any:
 
 def atom(text: str) -> int | float | str:
     """Return the number that a text spells, or the text itself."""
+    if len(text) > LONGEST_NUMBER:
+        return text
     if _INTEGER.fullmatch(text):
         return int(text)
     return float(text) if _NUMBER.fullmatch(text) else text
@@ -108,4 +110,4 @@ def _unquote(text: str) -> str:
     try:
         return str(json.loads(text))
     except json.JSONDecodeError:
-        raise InputError(f"recipe text {text} is not a valid quoted string") from None
+        raise InputError(f"recipe text {cut(text)} is not a valid quoted string") from None

@@ -1,13 +1,13 @@
 """`bakeoff recipes`: the choices that a recipe is made of."""
 
 from bakeoff.platform.cli.listing import Item, print_items
-from bakeoff.samplers.choice_table import CHOICES, FREE, Choice
+from bakeoff.samplers.choice_table import CHOICES, FREE, Choice, Cost
 
 TITLE = (
     "Choices of a recipe. In a study: one line, `noisy: steps=16 noise=abs_cos(1)`, or keys, "
     "`noisy: {like: vanilla, noise: abs_cos(1)}`. Cost: row-evaluations (network passes for an "
-    "image) that the choice adds to plain sampling with guidance, which takes 2N for a masked "
-    "model of N steps and two for each token for an autoregressive one."
+    "image) that the choice adds to plain sampling with guidance, which takes 2N: N are the steps "
+    "of a masked model, or the tokens of an autoregressive one."
 )
 
 
@@ -21,6 +21,15 @@ def _item(choice: Choice) -> Item:
     facts = [
         f"paper section {choice.source}" if paper else choice.source,
         " and ".join(choice.families) + " models",
-        f"cost {choice.cost}" if choice.cost != FREE else "no extra cost",
+        _cost(choice.costs),
     ]
     return Item(choice.example, f"{choice.line}.", " · ".join(f for f in facts if f != "–"))
+
+
+def _cost(costs: dict[str, Cost | str]) -> str:
+    """Spell a cost by family; once if it is the same for all."""
+    if set(costs.values()) == {FREE}:
+        return "no extra cost"
+    if len(set(costs.values())) == 1:
+        return f"cost {next(iter(costs.values()))}"
+    return "cost " + ", ".join(f"{cost} for {family}" for family, cost in costs.items())

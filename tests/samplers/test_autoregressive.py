@@ -3,14 +3,20 @@ import math
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from bakeoff.samplers.autoregressive import WARM_UP, Redraw, generate_tokens
+from bakeoff.samplers.autoregressive import WARM_UP, Redraw, TokenSequences, generate_tokens
+from bakeoff.samplers.choice_table import CHOICES, Choice
+from bakeoff.samplers.cost import guided_positions, token_evaluations
 from bakeoff.samplers.distribution import temper, truncate
+from bakeoff.samplers.errors import InputError
+from bakeoff.samplers.jacobi import decode_jacobi
 from bakeoff.samplers.networks.checkpoint import load_state, load_weights
 from bakeoff.samplers.networks.llamagen import LlamaGenConfig, LlamaGenTransformer
-from bakeoff.samplers.recipe import Differential, Recipe
+from bakeoff.samplers.recipe import Differential, Noise, Recipe
 from bakeoff.samplers.streams import Streams
 from bakeoff.samplers.trace import StepRecord
 
@@ -220,3 +226,99 @@ def test_redraw_of_all_keeps_the_modified_distribution_when_told_to() -> None:
     )
     change = (log_probs[-1].exp() - results[-2].exp()).clamp_min(1e-6)
     torch.testing.assert_close(results[-1].exp(), change / change.sum())
+
+
+def either(*texts: str) -> st.SearchStrategy[str]:
+    return st.sampled_from(["", *texts])
+
+
+def made_or_none(texts: tuple[str, ...]) -> Recipe | None:
+    try:
+        return Recipe.from_text(" ".join(texts))
+    except InputError:
+        return None
+
+
+CURVES = Noise.model_fields["curve"].annotation.__args__
+CHOSEN = (
+    either("guidance_scale=3.5", "guidance_scale=1000"),
+    either("guidance_interval=0..1", "guidance_interval=3..20", "guidance_interval=35..36"),
+    either("temperature=0", "temperature=0.001", "temperature=0.7", "temperature=1000"),
+    either(*(f"noise={curve}({amplitude})" for curve in CURVES for amplitude in (1, 1000))),
+    either(
+        *(
+            f"differential={percent}(rule={rule},carry={carry})"
+            for percent in (5, 75, 100)
+            for rule in ("abs", "positive")
+            for carry in ("raw", "modified")
+        )
+    )
+    | either("jacobi=2", "jacobi=7", "jacobi=4096"),
+    either("argmax_from=0", "argmax_from=20"),
+    either("top_k=1", "top_k=20", "top_k=1000"),
+    either("top_p=0.001", "top_p=0.9"),
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@given(
+    recipe=st.tuples(*CHOSEN).map(made_or_none).filter(bool),
+    seeds=st.lists(st.integers(0, 99), min_size=1, max_size=5, unique=True),
+    data=st.data(),
+)
+def test_any_recipe_draws_valid_tokens_at_the_cost_told(
+    network: LlamaGenTransformer, recipe: Recipe, seeds: list[int], data: st.DataObject
+) -> None:
+    """And an image does not depend on the others of its batch, nor on their order."""
+    recipe.check_family("autoregressive")
+    recipe.check_length(36)
+    states, mask = (x.repeat(20, *[1] * (x.ndim - 1)) for x in conditions(5))
+    loop = decode_jacobi if recipe.jacobi else generate_tokens
+    drawn = loop(network, states[seeds], mask[seeds], recipe, Streams(seeds))
+    assert drawn.tokens.shape == (len(seeds), 36)
+    assert ((drawn.tokens >= 0) & (drawn.tokens < 61)).all()
+    check_cost(recipe, drawn)
+    order = data.draw(st.permutations(range(len(seeds))))[: data.draw(st.integers(1, len(seeds)))]
+    chosen = [seeds[place] for place in order]
+    again = loop(network, states[chosen], mask[chosen], recipe, Streams(chosen))
+    assert torch.equal(again.tokens, drawn.tokens[order])
+    assert again.row_evaluations.tolist() == drawn.row_evaluations[order].tolist()
+
+
+def check_cost(recipe: Recipe, drawn: TokenSequences) -> None:
+    """Check that costs are as told: a pass of Jacobi decoding takes its window in each row."""
+    if not recipe.jacobi:
+        assert set(drawn.row_evaluations) == {token_evaluations(recipe, 36)}
+        assert set(drawn.network_calls) == {36}
+        return
+    window, stop = min(recipe.jacobi.window, 35), guided_positions(recipe, 36).stop
+    assert (drawn.network_calls <= 36).all()
+    given = 1 + window * (drawn.network_calls - 1)
+    without = drawn.row_evaluations - given
+    if stop in (0, 36):
+        assert without.tolist() == (given if stop else 0 * given).tolist()
+    else:
+        assert ((without >= 1) & (without <= given)).all()
+        assert not ((without - 1) % window).any()
+
+
+# All but those that set the cost of plain sampling, and that of another family.
+COSTED = [
+    choice
+    for choice in CHOICES
+    if choice.field != "guidance_scale" and "autoregressive" in choice.families
+]
+
+
+@pytest.mark.parametrize("choice", COSTED, ids=[choice.example for choice in COSTED])
+def test_choices_cost_the_row_evaluations_they_tell(
+    network: LlamaGenTransformer, choice: Choice
+) -> None:
+    loop = decode_jacobi if choice.recipe.jacobi else generate_tokens
+    drawn = loop(network, *conditions(1), choice.recipe, Streams([3]))
+    cost = choice.costs["autoregressive"]
+    if isinstance(cost, str):
+        window, calls = int(cost.split()[0]), int(drawn.network_calls[0])
+        assert drawn.row_evaluations.tolist() == [2 * (1 + window * (calls - 1))]
+    else:
+        assert drawn.row_evaluations.tolist() == [2 * 36 + cost(36)]

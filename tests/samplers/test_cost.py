@@ -1,6 +1,14 @@
 import pytest
 
-from bakeoff.samplers.cost import call_scales, network_calls, row_evaluations, steps_within
+from bakeoff.samplers.choice_table import CHOICES, FREE, Choice, Cost
+from bakeoff.samplers.cost import (
+    call_scales,
+    guided_positions,
+    network_calls,
+    row_evaluations,
+    steps_within,
+    token_evaluations,
+)
 from bakeoff.samplers.recipe import Recipe
 
 # Row-evaluations with guidance for N = 16 and 64 steps.
@@ -47,3 +55,31 @@ def test_budget_is_spent_but_not_exceeded(text: str) -> None:
         steps = steps_within(recipe, budget, 4096)
         assert steps == 0 or row_evaluations(recipe, steps) <= budget
         assert row_evaluations(recipe, steps + 1) > budget
+
+
+def test_a_token_costs_two_rows_until_guidance_ends_and_one_behind_it() -> None:
+    for text, tokens, expected in [
+        ("", 64, 64),
+        ("guidance_scale=3", 64, 128),
+        ("guidance_scale=3 guidance_interval=2..14", 64, 78),
+        ("guidance_scale=3 guidance_interval=64..70", 64, 64),
+        ("guidance_scale=3 guidance_interval=60..70", 64, 128),
+    ]:
+        assert token_evaluations(Recipe.from_text(text), tokens) == expected
+    assert not guided_positions(Recipe(), 64)
+
+
+def test_choices_tell_their_cost_for_each_family() -> None:
+    costs = {choice.example: choice.costs for choice in CHOICES}
+    assert costs["guidance_interval=2..14"] == {
+        "masked": Cost(-1, 12),
+        "autoregressive": Cost(-1, 14),  # rows without the condition are kept from the first on
+    }
+    assert costs["jacobi=16"] == {"autoregressive": "16 instead of 1 per row and pass"}
+    assert costs["zigzag=low_token_prob(guidance=9)"] == {"masked": Cost(4, -4)}
+    assert costs["steps=16"] == {"masked": FREE}
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=[choice.example for choice in CHOICES])
+def test_choices_have_the_costs_of_their_families(choice: Choice) -> None:
+    assert set(choice.costs) == set(choice.families)

@@ -156,6 +156,8 @@ def test_the_hash_names_the_weights(sampler: LlamaGenSampler, folder: Path, tmp_
         (["a"], [1, 2], Recipe(), "1 prompts and 2 seeds"),
         ([], [], Recipe(), "0 prompts and 0 seeds"),
         (["a"], [1], Recipe(zigzag="masked", steps=8), "autoregressive"),
+        (["a"], [1], Recipe(argmax_from=25), "argmax_from=25 must be below 25"),
+        (["a"], [1], Recipe(guidance_scale=2, guidance_interval="20..26"), "must end at 25"),
     ],
 )
 def test_wrong_requests_are_refused(

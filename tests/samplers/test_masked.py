@@ -190,7 +190,7 @@ COSTED = [
 @pytest.mark.parametrize("steps", [16, 21])
 def test_choices_cost_the_row_evaluations_they_tell(choice: Any, steps: int) -> None:
     made = sample(f"steps={steps} guidance_scale=4 {choice.example}", [0])
-    assert made.row_evaluations == 2 * steps + choice.cost(steps)
+    assert made.row_evaluations == 2 * steps + choice.costs["masked"](steps)
 
 
 def test_every_choice_of_a_recipe_is_told_of() -> None:

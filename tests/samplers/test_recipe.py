@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.samplers.choice_table import CHOICES, Cost
-from bakeoff.samplers.choices import Noise
+from bakeoff.samplers.choices import (
+    Differential,
+    Jacobi,
+    Momentum,
+    Noise,
+    Parameters,
+    Schedule,
+    Zigzag,
+)
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.recipe import Recipe
 
@@ -18,7 +26,7 @@ LINE = (
 )
 
 
-def floats(least: float, most: float = 1e6, *, open_below: bool = False) -> st.SearchStrategy:
+def floats(least: float, most: float = 1e3, *, open_below: bool = False) -> st.SearchStrategy:
     return st.floats(least, most, exclude_min=open_below)
 
 
@@ -83,7 +91,7 @@ def recipes() -> st.SearchStrategy[Recipe]:
         "preset": st.sampled_from(["paper", "official"]),
         "steps": st.integers(2, 500),
         "guidance_scale": floats(1),
-        "temperature": floats(0),
+        "temperature": st.just(0) | floats(1e-3),
         "masking_temperature": st.tuples(floats(0), floats(0)) | floats(0),
         "schedule": schedules(),
         "noise": noises(),
@@ -261,8 +269,31 @@ def test_recipe_cannot_be_changed_and_equals_its_copy() -> None:
         ("row_evaluations=0", "row_evaluations must be a whole number from 1, got 0"),
         ("row_evaluations=1.5", "row_evaluations must be a whole number from 1, got 1.5"),
         ("row_evaluations=8 steps=4", "row_evaluations takes the place of steps"),
-        ("row_evaluations=1 guidance_scale=2", "row_evaluations=1 is too small: 1 step cost 2"),
+        ("row_evaluations=1 guidance_scale=2", "row_evaluations=1 is too small: 1 step costs 2"),
         ("row_evaluations=2 zigzag=random", "row_evaluations=2 is too small: 2 steps cost 3"),
+        ("row_evaluations=8 jacobi=16", "jacobi cannot combine with row_evaluations: one is"),
+        ("row_evaluations=4097", "4097 is too large: 4096 steps, the most there are, cost 4096"),
+        ("row_evaluations=8193 guidance_scale=2", "the most there are, cost 8192"),
+        (
+            "row_evaluations=20 guidance_scale=2 guidance_interval=2..14",
+            "must end at steps=11 or before (the 11 steps that row_evaluations=20 pays for)",
+        ),
+        (
+            "row_evaluations=1 argmax_from=1",
+            "below steps=1: steps count from 0 (the 1 step that row_evaluations=1 pays for)",
+        ),
+        ("temperature=1e-46", "temperature must be 0 or from 0.001 to 1000, got 1e-46"),
+        ("temperature=1001", "temperature must be less than or equal to 1000, got 1001"),
+        ("guidance_scale=1e39", "guidance_scale must be less than or equal to 1000, got 1e+39"),
+        ("noise=const(1e38)", "noise.amplitude must be less than or equal to 1000, got 1e+38"),
+        ("masking_temperature=1e39..0", "masking_temperature.0 must be less than or equal to 1000"),
+        ("masking_temperature=0..1e39", "masking_temperature.1 must be less than or equal to 1000"),
+        ("zigzag=masked(guidance=-1e9)", "zigzag.guidance must be greater than or equal to -1000"),
+        ("zigzag=masked(guidance=1e9)", "zigzag.guidance must be less than or equal to 1000"),
+        ("momentum=2(cap=1e38)", "momentum.cap must be less than or equal to 1000"),
+        ("argmax_from=99999", "argmax_from must be less than or equal to 4096, got 99999"),
+        ("guidance_scale=3 guidance_interval=5000..6000", "less than or equal to 4096, got 5000"),
+        ("jacobi=99999", "jacobi.window must be less than or equal to 4096, got 99999"),
         ("row_evaluation=8", "key 'row_evaluation' is unknown; did you mean 'row_evaluations'?"),
         (
             "steps=4 differential=75 zigzag=recover",
@@ -310,6 +341,38 @@ def test_wrong_mappings_are_refused_in_one_sentence(choices: object, message: st
     with pytest.raises(InputError) as caught:
         Recipe.from_dict(choices)
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("long", ["9" * 10_000, "x" * 10_000, "0." + "1" * 10_000, '"' * 10_001])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "{}=1",
+        "a=1 {}",
+        "preset={}",
+        "steps={}",
+        "temperature={}",
+        "top_k={}",
+        "schedule={}",
+        "schedule={}({})",
+        "noise=abs_cos({})",
+        "noise=abs_cos({}=1)",
+        "noise=abs_cos({}=1,{}=1)",
+        "noise=abs_cos(1,2,{})",
+        "differential={}",
+        "zigzag=random({})",
+        "guidance_interval={}..1",
+        "row_evaluations={}",
+        "{}=1 {}=1",
+        'negative_prompt="\\x{}"',
+        "jacobi=4 steps={}",
+    ],
+)
+def test_long_texts_are_refused_in_a_short_sentence(text: str, long: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Recipe.from_text(text.replace("{}", long))
+    assert len(str(caught.value)) < 600
 
 
 @given(st.text())
@@ -372,6 +435,21 @@ def test_families_take_the_choices_that_mean_something_to_them() -> None:
         Recipe().check_family("mask")
 
 
+def test_positions_beyond_a_models_tokens_are_refused() -> None:
+    guided = Recipe.from_text("guidance_scale=3 guidance_interval=60..70")
+    argmax = Recipe.from_text("argmax_from=64")
+    guided.check_length(70)
+    argmax.check_length(65)
+    Recipe().check_length(1)
+    with pytest.raises(InputError, match=r"=60\.\.70 must end at 69 or before: .* draws 69 tokens"):
+        guided.check_length(69)
+    with pytest.raises(InputError, match=r"argmax_from=64 must be below 64: .* draws 64 tokens"):
+        argmax.check_length(64)
+    with pytest.raises(InputError) as caught:
+        Recipe(guidance_scale=2.0, negative_prompt="x" * 10_000).check_family("autoregressive")
+    assert len(str(caught.value)) < 200
+
+
 def test_unconditional_prediction_is_asked_for_when_it_counts() -> None:
     for text, asked in [
         ("steps=4", False),
@@ -394,6 +472,25 @@ def test_choices_are_told_with_examples_that_can_be_made() -> None:
             elif choice.example != "schedule=cosine":  # what they would have anyway
                 with pytest.raises(InputError):
                     recipe.check_family(family)
+
+
+def test_every_parameter_of_a_choice_is_told_of() -> None:
+    """Every parameter, and every value of those that have names."""
+    told, values = set(), {("zigzag", "rule", "masked")}
+    for choice in CHOICES:
+        parameters = getattr(choice.recipe, choice.field, None)
+        if isinstance(parameters, Parameters):
+            told |= {(choice.field, name) for name in parameters.changed}
+            values |= {(choice.field, name, value) for name, value in parameters}
+    assert "zigzag=masked" in {choice.example for choice in CHOICES}
+    specs = [Schedule, Noise, Differential, Zigzag, Momentum, Jacobi]
+    assert {*Parameters.__subclasses__()} == {*specs}
+    for spec in specs:
+        field = spec.__name__.lower()
+        for name, info in spec.model_fields.items():
+            assert (field, name) in told
+            for value in getattr(info.annotation, "__args__", ()):
+                assert not isinstance(value, str) or (field, name, value) in values
 
 
 def test_costs_are_told_as_people_write_them() -> None:
@@ -436,7 +533,8 @@ def test_guidance_holds_in_its_interval() -> None:
         ("row_evaluations=126 guidance_scale=2 zigzag=masked", 25),
         ("row_evaluations=128 guidance_scale=2 zigzag=random(stop=4)", 60),  # 2N + 8
         ("row_evaluations=128 guidance_scale=2 guidance_interval=0..8", 120),  # N + 8
-        ("row_evaluations=99999", 4096),
+        ("row_evaluations=4096", 4096),
+        ("row_evaluations=8192 guidance_scale=2", 4096),
     ],
 )
 def test_row_evaluations_become_as_many_steps_as_they_pay_for(text: str, steps: int) -> None:
