@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bakeoff.platform.execution import Device, Progress, ReferenceSet, RunStopped, cluster, execute
+from bakeoff.platform.heartbeat import beating, check_alone
 from bakeoff.platform.isolation import TRIES
 from bakeoff.platform.metrics import build_metric
+from bakeoff.platform.persistence import persistently
 from bakeoff.platform.plan import MetricKey, Shard, Stored, plan
 from bakeoff.platform.provenance import new_run_id, run_row
 from bakeoff.platform.sampling import Workplace
@@ -35,6 +37,11 @@ class Work:
     def images(self) -> int:
         """The number of samples to make or to score."""
         return _images(self.shards)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.shards or self.references)
 
 
 @dataclass(frozen=True)
@@ -105,33 +112,41 @@ def carry_out(
     or its metrics changed, for readers take them from there.
 
     Raises:
-        InputError: no node suits what is asked of the cluster.
+        InputError: another run is writing the store, or no node suits what is asked.
         RunStopped: the work cannot go on, or more has failed than the study allows.
     """
     work.store.create()
     started = datetime.now(UTC)
     run_id = new_run_id(started)
-    if work.shards or work.references:
+    if not work.is_due:
+        _note_run(work, started, run_id, workers or 0, "")
+        return Result(0, 0)
+    check_alone(work.store.path)
+    with beating(work.store.path, run_id):
         store = work.store.claimed(run_id)
         # Once more, now that workers of a killed run can add nothing behind this list.
         work = prepare(work.study, store, work.batch_size, retry_failures=work.retry_failures)
-    if not work.shards and not work.references:
-        _note_run(work, started, run_id, workers or 0, "")
-        return Result(0, 0)
-    made = failed = 0
-    with cluster(workers, device, resource) as machine:
-        _note_run(work, started, run_id, machine.workers, machine.device)
-        workplace = Workplace(work.store, run_id, machine.device)
-        for done in execute(work.shards, work.references, workplace, machine):
-            made, failed = made + done.made, failed + done.failed
-            report(done)
-            if work.study.is_failing(failed):
-                raise RunStopped(
-                    f"{failed} of its images failed, and fail_on_error of the study is "
-                    f"{json.dumps(work.study.fail_on_error)}; the reasons are in "
-                    f"{work.store.path / 'failures'}"
-                )
-    return Result(made, failed)
+        if not work.is_due:
+            _note_run(work, started, run_id, workers or 0, "")
+            return Result(0, 0)
+        made = failed = 0
+        with cluster(workers, device, resource) as machine:
+            _note_run(work, started, run_id, machine.workers, machine.device)
+            workplace = Workplace(store, run_id, machine.device)
+            for done in execute(work.shards, work.references, workplace, machine):
+                made, failed = made + done.made, failed + done.failed
+                report(done)
+                _stop_if_failing(work, failed)
+        return Result(made, failed)
+
+
+def _stop_if_failing(work: Work, failed: int) -> None:
+    if work.study.is_failing(failed):
+        raise RunStopped(
+            f"{failed} of its images failed, and fail_on_error of the study is "
+            f"{json.dumps(work.study.fail_on_error)}; the reasons are in "
+            f"{work.store.path / 'failures'}"
+        )
 
 
 def _note_run(work: Work, started: datetime, run_id: str, workers: int, device: str) -> None:
@@ -140,7 +155,11 @@ def _note_run(work: Work, started: datetime, run_id: str, workers: int, device: 
         return
     facts = told | {"batch_size": work.batch_size, "workers": workers, "device": device}
     facts["files"] = _files(work.study)
-    work.store.write("runs", run_id, [run_row(started, run_id, facts)])
+    row = run_row(started, run_id, facts)
+    try:
+        persistently(lambda: work.store.write("runs", run_id, [row]))
+    except OSError as error:
+        raise RunStopped(f"the run cannot be noted in the store: {error}") from error
 
 
 def _files(study: Study) -> list[tuple[str, str]]:

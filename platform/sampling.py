@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from bakeoff.platform.isolation import (
     isolate,
     or_stopped,
 )
+from bakeoff.platform.persistence import persistently
 from bakeoff.platform.pictures import encode_png, pixel_hash
 from bakeoff.platform.plan import GENERATE, TRACE, Item, Shard
 from bakeoff.platform.profiling import MemoryGauge, release_memory
@@ -40,6 +42,15 @@ class Workplace:
     store: Store
     run_id: str
     device: str
+
+    def write(self, table: str, part_id: str, rows: Sequence[dict[str, Any]]) -> Path | None:
+        """Write a part of the store, as `Store.write`; storage that fails for a moment is no harm.
+
+        Raises:
+            InputError: a later run has claimed the store.
+            OSError: it cannot be written, whatever the pause.
+        """
+        return persistently(lambda: self.store.write(table, part_id, rows))
 
 
 class Made(NamedTuple):
@@ -91,7 +102,7 @@ class SamplerStage:
         except Exception as error:
             failures = [Failure(item, error, 1) for item in shard.items]
             rows = failure_rows(shard, "load", failures, self.at.run_id)
-            self.at.store.write("failures", f"{shard.shard_id}-sampler", rows)
+            self.at.write("failures", f"{shard.shard_id}-sampler", rows)
             return row | {"failed": len(failures)}
         return row | self._make(shard, sampler)
 
@@ -106,15 +117,15 @@ class SamplerStage:
         traces = [row for items, made in outcome.done for row in self._traces(shard, items, made)]
         encoded = perf_counter()
         # before the samples: those say that the shard is done
-        self.at.store.write("traces", shard.shard_id, traces)
-        part = self.at.store.write("samples", shard.shard_id, rows)
+        self.at.write("traces", shard.shard_id, traces)
+        part = self.at.write("samples", shard.shard_id, rows)
         written = perf_counter()
         stage = GENERATE if shard.part is None else TRACE
         failed = failure_rows(shard, stage, outcome.failed, self.at.run_id)
-        self.at.store.write("failures", f"{shard.shard_id}-sampler", failed)
+        self.at.write("failures", f"{shard.shard_id}-sampler", failed)
         seconds = {"encode": encoded - start, "write": written - encoded}
         profile = self._profile(shard, outcome, seconds, peak_bytes)
-        self.at.store.write("profiles", f"{shard.shard_id}-sampler", profile)
+        self.at.write("profiles", f"{shard.shard_id}-sampler", profile)
         self.warm = True
         name = part.name if part else shard.part
         return {"part": name or "", "made": len(rows), "failed": len(failed)}

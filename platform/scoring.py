@@ -76,12 +76,12 @@ class ScorerStage:
             work = partial(self._rows, shard, name, pictures)
             outcome = isolate(items, work, self.limits[name])
             rows = [row for _, rows in outcome.done for row in rows]
-            self.at.store.write("scores", shard.shard_id, rows)
+            self.at.write("scores", shard.shard_id, rows)
             failed += failure_rows(shard, name, outcome.failed, self.at.run_id)
         tally.failed = len(failed)
-        self.at.store.write("failures", f"{shard.shard_id}-scorer", failed)
+        self.at.write("failures", f"{shard.shard_id}-scorer", failed)
         profile = self._profile(shard, tally, perf_counter() - start)
-        self.at.store.write("profiles", f"{shard.shard_id}-scorer", profile)
+        self.at.write("profiles", f"{shard.shard_id}-scorer", profile)
         self.warm = True
         return tally
 
@@ -135,7 +135,7 @@ class ScorerStage:
             "run_id": self.at.run_id,
         }
         rows = [shared | {"vector": vector.astype(np.float32)} for vector in vectors]
-        self.at.store.write("references", f"{benchmark}-{name}-{metric.info.version}", rows)
+        self.at.write("references", f"{benchmark}-{name}-{metric.info.version}", rows)
 
     def _metric(self, name: str) -> Metric:
         if name not in self.metrics:

@@ -7,6 +7,7 @@ from hashlib import sha256
 from time import perf_counter
 from typing import Literal
 
+from bakeoff.platform.persistence import persistently
 from bakeoff.platform.store import Store
 
 WorkStage = Literal["sample", "score"]
@@ -62,4 +63,4 @@ class WorkerLog:
             "busy_seconds": self._busy,
             "longest_seconds": self._longest,
         }
-        self._store.write("workers", self._part, [row])
+        persistently(lambda: self._store.write("workers", self._part, [row]))

@@ -16,10 +16,12 @@ import pytest
 import ray
 
 from bakeoff.platform.execution import Progress
+from bakeoff.platform.heartbeat import ALIVE_FILE
 from bakeoff.platform.run import Result, carry_out, prepare
 from bakeoff.platform.store import Store
 from bakeoff.platform.study import Study
 from bakeoff.platform.views import open_views
+from bakeoff.samplers.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 Rows = dict[str, tuple[str, tuple[int, ...]]]
@@ -196,7 +198,7 @@ def test_a_worker_killed_in_mid_run_loses_nothing(
     assert scores(tmp_path / "store") == scores(undisturbed)
 
 
-def test_a_driver_killed_in_mid_run_is_resumed_by_the_same_command(
+def test_a_driver_refuses_a_second_one_while_it_lives_and_is_resumed_when_it_is_killed(
     trial: Study, study_text: str, checkpoints: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     (checkpoints / "study.yaml").write_text(study_text)
@@ -212,7 +214,12 @@ def test_a_driver_killed_in_mid_run_is_resumed_by_the_same_command(
         stderr=subprocess.DEVNULL,
     )
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
+        while not (place / ALIVE_FILE).exists():
+            assert driver.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        with pytest.raises(InputError, match=f"is being written by run .* process {driver.pid} "):
+            run(trial, place)
         while len(Store(place).parts("samples")) < 3:
             assert driver.poll() is None and time.monotonic() < deadline
             time.sleep(0.05)
