@@ -183,6 +183,7 @@ def test_what_is_not_there_is_refused_by_the_real_process(
         ("benchmarks", [*BENCHMARKS, "held_out", "single_object", "prompts: FILE.txt"]),
         ("metrics", METRICS),
         ("--help", ["run", "leaderboard", "show", "traces", "dashboard", "models", "recipes"]),
+        ("--help", ["status", "verify", "replay", "compact", "merge"]),
     ],
 )
 def test_lists_name_everything_that_a_study_may(verb: str, names: list[str]) -> None:
