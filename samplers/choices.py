@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bakeoff.samplers.recipe_text import call, number, parse_call, word
 
-MAX_STEPS = 4096  # as many as the tokens of the largest picture: a step reveals one at least
+MAX_STEPS = 4096  # as many as the tokens of the largest picture: more could not each reveal one
 LARGEST = 1e3  # of any scale or amplitude: far beyond use, and far from what float32 cannot hold
 Positive = Annotated[float, Field(gt=0, le=LARGEST)]
 Ratio = Annotated[float, Field(ge=0, le=1)]

@@ -15,6 +15,7 @@ POSITIVE_FLOOR = 1e-6  # the released code's least difference
 BLOCK = 256  # rows that are drawn at once
 SPAN = 128  # codes that a draw takes together at first
 BELOW_ONE = 1 - 2**-24  # the largest float32 under it
+LEAST = -46.0  # log-probability that stands for none, so that no divergence is infinite
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Rows:
 
     def at(self, places: Tensor) -> Tensor:
         """Return the values at `places` [B, K], all of which must be marked."""
-        if places is self.where or places.equal(self.where):
+        if places is self.where:  # comparing the marks themselves would make a GPU's host wait
             return self.values
         return self.values[places[self.where]]
 
@@ -54,9 +55,13 @@ def temper(logits: Tensor, temperature: float) -> Tensor:
 
 
 def divergence(current: Tensor, previous: Tensor) -> Tensor:
-    """Return KL(current || previous) [...] of log-probabilities [..., C]; 0 log 0 counts as 0."""
-    terms = current.exp() * (current - previous)
-    # Codes of probability zero give 0 * inf or inf - inf; their term's limit is zero.
+    """Return KL(current || previous) [...] of log-probabilities [..., C]; 0 log 0 counts as 0.
+
+    It is finite: where `previous` had none, or less than e^LEAST, it counts as that much. So
+    distributions with impossible codes, as the momentum solver makes them, still have an order.
+    """
+    terms = current.exp() * (current - previous.clamp_min(LEAST))
+    # Codes of probability zero give 0 * inf; their term's limit is zero.
     return torch.where(current.isneginf(), 0.0, terms).sum(dim=-1)
 
 
@@ -64,7 +69,8 @@ def difference(current: Tensor, previous: Tensor, rule: str) -> Tensor:
     """Return the log of the normalized change between two log-probabilities [..., C].
 
     `abs` takes |p - q| (the paper's text), `positive` takes max(p - q, 1e-6) (the released code).
-    Where nothing changed there is nothing to normalize, and `current` is kept.
+    Where nothing changed there is nothing to normalize, and `current` is kept. Above 32,768 codes
+    several threads share the sum of a single row, which may round otherwise than that of many rows.
     Source: paper Sec. 3.4.
     """
     change = current.exp() - previous.exp()
@@ -95,6 +101,7 @@ def least_changed(current: Tensor, previous: Tensor, pool: Tensor, percent: floa
     previous one; log-probabilities [n, C] belong to the n positions of the pool.
     Source: paper Sec. 3.4.
     """
+    # No divergence is infinite, so that all in the pool stand before all others.
     distance = torch.full(pool.shape, torch.inf, device=pool.device)
     distance[pool] = divergence(current, previous)
     count = (pool.sum(dim=-1).double() * percent / 100).long()

@@ -151,7 +151,8 @@ class _Loop:
     def advance(self, prediction: Rows, tokens: Tensor, step: int, leg: str = "") -> Tensor:
         """Draw the unknown tokens and mask the least confident of them; [B, H, W]."""
         flat = tokens.flatten(1)  # [B, K]
-        unknown = flat == self.mask
+        # The prediction's own marks, where it has those: see Rows.at.
+        unknown = flat == self.mask if prediction.where is self.everywhere else prediction.where
         log_probs = self.distribute(prediction, step, leg)
         changed, redrawn = self.differentiate(log_probs, unknown, step)
         self.remember(prediction, log_probs, changed)
@@ -183,13 +184,14 @@ class _Loop:
     def differentiate(self, current: Rows, unknown: Tensor, step: int) -> tuple[Rows, Tensor]:
         """Differential sampling: return the changed distribution, and where it is, [B, K].
 
-        The first step has nothing to compare with, and the last would commit what it redraws.
+        The first prediction has nothing to compare with, so that Z-sampling's second one of the
+        first step is changed if calls are compared; the last step would commit what it redraws.
         """
         choice, selected = self.recipe.differential, torch.zeros_like(unknown)
         if choice is None:
             return current, selected
         previous = (self.latest if choice.compare == "calls" else self.settled).distribution
-        if previous is None or step == 0 or (step == self.steps - 1 and not choice.last):
+        if previous is None or (step == self.steps - 1 and not choice.last):
             return current, selected
         pool = unknown if choice.pool == "masked" else current.where
         selected = least_changed(current.at(pool), previous.at(pool), pool, choice.percent)

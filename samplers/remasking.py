@@ -35,7 +35,9 @@ def backtrack(
 ) -> Tensor:
     """Mask known tokens of `after` [B, H, W] until about as many are unknown as `before` the step.
 
-    The released code returns to one less. Counts are per image, so that images do not mix.
+    The released code returns to one less; so does `high_max_prob` here, also where floor(K sigma)
+    is 0 and one token stayed unknown, which officially the inversion draws for one more masked.
+    Counts are per image, so that images do not mix.
     Source: paper Sec. 3.2; Meissonic `inverse_scheduler.py`.
     """
     unknown = (after == mask_token_id).flatten(1)

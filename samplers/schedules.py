@@ -12,17 +12,32 @@ from torch import Tensor
 from bakeoff.samplers.choices import Noise, Schedule
 
 
+def each(function: Callable[[float], float], values: Tensor) -> Tensor:
+    """Return a function of every value [n], taken in float64 and rounded once to their dtype.
+
+    Vector kernels for powers and cosines round as the processor's instruction set has it, and what
+    is just a whole number of tokens would be one less on another machine.
+    """
+    return torch.tensor([function(value) for value in values.tolist()], dtype=values.dtype)
+
+
+def power(values: Tensor, p: float) -> Tensor:
+    """Return values [n] to the power p, which has their precision, too, as in torch."""
+    exponent = float(values.new_tensor(p))
+    return each(lambda value: value**exponent, values)
+
+
 def karras(t: Tensor, p: float, begin: float, end: float) -> Tensor:
     """Fall from `begin` at t = 0 to `end` at t = 1 along a p-th power."""
     first, last = begin ** (1 / p), end ** (1 / p)
-    return (first + t * (last - first)) ** p
+    return power(first + t * (last - first), p)
 
 
 MASK_RATIOS: dict[str, Callable[[Tensor, Schedule], Tensor]] = {
-    "cosine": lambda t, s: torch.cos(t * math.pi / 2),
+    "cosine": lambda t, s: each(math.cos, t * math.pi / 2),
     "linear": lambda t, s: 1 - t,
-    "pow_one_minus_t": lambda t, s: (1 - t) ** (s.p or 1),
-    "one_minus_t_pow": lambda t, s: 1 - t ** (s.p or 1),
+    "pow_one_minus_t": lambda t, s: power(1 - t, s.p or 1),
+    "one_minus_t_pow": lambda t, s: 1 - power(t, s.p or 1),
     "karras_a": lambda t, s: karras(t, s.p or 1, s.begin, s.end),
     "karras_b": lambda t, s: 1 - karras(t, s.p or 1, 1 - s.begin, 1 - s.end),
 }
@@ -41,7 +56,7 @@ DEVIATIONS: dict[str, Callable[[float], float]] = {
 
 
 def mask_ratio(schedule: Schedule, t: Tensor) -> Tensor:
-    """Return the share of tokens still masked at times t, in t's dtype, within [0, 1].
+    """Return the share of tokens still masked at times t [n], in t's dtype, within [0, 1].
 
     Source: paper Sec. 3.1.
     """
@@ -60,7 +75,8 @@ def raw_counts(schedule: Schedule, steps: int, tokens: int) -> Tensor:
 def masked_after(raw: int, unknown: Tensor, last: bool) -> Tensor:
     """Return how many tokens stay masked after a step, [B], of `unknown` [B] before it.
 
-    At least one token is revealed and one stays masked, until the last step reveals all.
+    One stays masked until the last step, which reveals all; every other step reveals at least one,
+    unless only one is unknown before it.
     """
     if last:
         return torch.zeros_like(unknown)
@@ -69,7 +85,8 @@ def masked_after(raw: int, unknown: Tensor, last: bool) -> Tensor:
 
 def masking_temperatures(start: float, end: float, steps: int) -> Tensor:
     """Return the temperature of the masking noise at every step, float32 [N], linear in time."""
-    return torch.linspace(start, end, steps)
+    ways = torch.arange(steps, dtype=torch.float64) / max(steps - 1, 1)
+    return (start + (end - start) * ways).float()
 
 
 def noise_deviation(noise: Noise, step: int, steps: int) -> float:

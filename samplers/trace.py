@@ -8,8 +8,6 @@ from torch import Tensor
 
 from bakeoff.samplers.distribution import Rows, divergence, entropy
 
-LEAST = -46.0  # log-probability that stands for none, so that no divergence is infinite
-
 
 @dataclass(frozen=True)
 class StepRecord:
@@ -54,8 +52,7 @@ class Tracer:
         distance = torch.full((len(tokens),), torch.nan)
         if self.settled:
             both = unknown & self.settled.where
-            earlier = self.settled.at(both).clamp_min(LEAST)
-            distance = _mean(divergence(current.at(both), earlier), both)
+            distance = _mean(divergence(current.at(both), self.settled.at(both)), both)
         self.latest = current
         share = _mean(redrawn[unknown].float(), unknown)
         self.report("forward", tokens, _mean(entropy(current.values), unknown), distance, share)

@@ -3,12 +3,12 @@
 One image at a time, all logits for all tokens, a draw at every position, no state but lists.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bakeoff.samplers.distribution import (
     difference,
-    divergence,
     draw,
     regularize,
     temper,
@@ -93,7 +93,7 @@ class _Plain:
         return (p.clamp_min(0) / p.clamp_min(0).sum(-1, keepdim=True)).log()
 
     def sigma(self, step: int) -> float:
-        t = torch.tensor(step / self.recipe.steps, dtype=torch.float64)
+        t = torch.tensor([step / self.recipe.steps], dtype=torch.float64)
         inner = 0 < step < self.recipe.steps
         return float(mask_ratio(self.recipe.schedule, t)) if inner else float(step == 0)
 
@@ -106,15 +106,21 @@ class _Plain:
 
     def differential(self, log_probs: Tensor, unknown: Tensor, step: int) -> Tensor:
         choice, last = self.recipe.differential, step == self.recipe.steps - 1
-        if choice is None or step == 0 or (last and not choice.last):
+        if choice is None or (last and not choice.last):
             return log_probs
-        steps_before = [one for when, one in self.distributions if when == step - 1]
-        previous = self.distributions[-1][1] if choice.compare == "calls" else steps_before[-1]
+        calls = choice.compare == "calls"
+        earlier = [one for when, one in self.distributions if calls or when == step - 1]
+        if not earlier:
+            return log_probs
+        previous, p = earlier[-1], log_probs.exp()
+        terms = p * (log_probs - torch.where(previous < -46, -46.0, previous))
+        terms[p == 0] = 0.0
         pool = unknown if choice.pool == "masked" else torch.ones_like(unknown)
-        distance = torch.where(pool, divergence(log_probs, previous), torch.inf)
-        count = int(int(pool.sum()) * choice.percent / 100)
+        places = pool.nonzero().flatten()
+        order = terms.sum(-1)[places].argsort(stable=True)
+        count = int(len(places) * choice.percent / 100)
         changed = log_probs.clone()
-        for place in distance.argsort(stable=True)[:count].tolist():
+        for place in places[order[:count]].tolist():
             changed[place] = difference(log_probs[place], previous[place], choice.rule)
         return changed
 
@@ -167,7 +173,8 @@ class _Plain:
 
     def masking_noise(self, purpose: str, step: int) -> Tensor:
         start, end = self.recipe.masking_temperature
-        temperature = float(torch.linspace(start, end, self.recipe.steps)[step])
+        way = step / (self.recipe.steps - 1) if step else 0.0
+        temperature = float(np.float32(start + (end - start) * way))
         if self.recipe.momentum:
             temperature = 0.0
         uniform = self.streams.uniform(purpose, step, (self.count,))[0]

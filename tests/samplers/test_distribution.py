@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import pytest
@@ -6,6 +7,7 @@ from torch import Tensor
 
 from bakeoff.samplers.choices import Noise
 from bakeoff.samplers.distribution import (
+    Rows,
     difference,
     divergence,
     draw,
@@ -84,7 +86,19 @@ def test_divergence_counts_impossible_codes_as_nothing() -> None:
     p, q = log([0.5, 0.5, 0.0]), log([0.25, 0.5, 0.25])
     assert divergence(p, q).item() == pytest.approx(0.5 * torch.tensor(2.0).log().item())
     assert divergence(p, p).item() == 0
-    assert divergence(q, p).item() == torch.inf
+
+
+def test_divergence_is_finite_where_codes_became_possible() -> None:
+    p, q = log([0.25, 0.5, 0.25]), log([0.5, 0.5, 0.0])
+    expected = 0.25 * math.log(0.25 / 0.5) + 0.25 * (math.log(0.25) + 46)
+    assert divergence(p, q).item() == pytest.approx(expected)
+    further = log([0.5, 0.0, 0.5])  # takes away more of what p has
+    assert divergence(p, q) < divergence(p, further) < torch.inf
+
+
+def test_divergence_counts_codes_that_underflow_as_nothing() -> None:
+    p = torch.tensor([[0.0, -200.0]])  # a float32 probability of 0, though its logarithm is not
+    assert divergence(p, log([1.0, 0.0])).item() == 0
 
 
 @pytest.mark.parametrize("rule", ["abs", "positive"])
@@ -108,7 +122,18 @@ def test_only_the_pool_is_redrawn_and_counted() -> None:
     assert selected.sum(dim=1).tolist() == [2, 1]
     assert not (selected & ~pool).any()
     distance = divergence(p, q)
+    impossible = torch.full_like(q, -torch.inf)
+    assert least_changed(p[pool], impossible[pool], pool, 75).sum(dim=1).tolist() == [3, 1]
     assert distance[selected].max() < distance[pool & ~selected].min()
+
+
+def test_rows_at_their_own_marks_are_themselves_and_elsewhere_are_picked() -> None:
+    where = torch.tensor([[True, False, True], [True, True, False]])
+    places = torch.tensor([[False, False, True], [True, False, False]])
+    rows = Rows(torch.arange(4.0)[:, None], where)
+    assert rows.at(where) is rows.values
+    assert rows.at(where.clone()).equal(rows.values)
+    assert rows.at(places).tolist() == [[1.0], [2.0]]
 
 
 def test_lowest_takes_exactly_as_many_as_asked_even_in_ties() -> None:

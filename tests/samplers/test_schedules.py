@@ -1,6 +1,11 @@
+import json
+import os
 import re
+import subprocess
+import sys
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -80,6 +85,40 @@ def test_papers_schedules_follow_their_formulas(golden_file: Any) -> None:
 def test_counts_are_taken_in_float32() -> None:
     # 4096 cos(pi/3) is 2048; float32 falls just below, and officially so
     assert raw_counts(Schedule(name="cosine"), 3, 4096).tolist() == [3547, 2047, 0]
+
+
+def said_of_curves() -> list[list[float]]:
+    power, cosine = Schedule(name="pow_one_minus_t", p=0.6), Schedule(name="cosine")
+    return [
+        values.tolist()
+        for steps in range(1, 130)
+        for values in (
+            raw_counts(power, steps, 4096),
+            raw_counts(cosine, steps, 4096),
+            masking_temperatures(2.0, 0.01, steps),
+        )
+    ]
+
+
+def test_curves_are_the_same_whatever_the_processor_can() -> None:
+    code = (
+        "import json, runpy, torch\n"
+        "assert torch.backends.cpu.get_cpu_capability() == 'DEFAULT'\n"
+        f"print(json.dumps(runpy.run_path({__file__!r})['said_of_curves']()))"
+    )
+    plain = {**os.environ, "ATEN_CPU_CAPABILITY": "default"}
+    run = [sys.executable, "-c", code]
+    made = subprocess.run(run, env=plain, capture_output=True, text=True, check=True)
+    assert json.loads(made.stdout) == said_of_curves()
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 64])
+def test_masking_temperature_goes_straight_from_start_to_end(steps: int) -> None:
+    ways = np.arange(steps) / max(steps - 1, 1)
+    expected = np.interp(ways, [0, 1], [4.5, 0.01]).astype(np.float32)
+    temperatures = masking_temperatures(4.5, 0.01, steps)
+    assert temperatures.numpy() == pytest.approx(expected, abs=1e-6)
+    assert temperatures[0] == 4.5 and (steps == 1 or temperatures[-1] == np.float32(0.01))
 
 
 def test_images_with_fewer_unknown_tokens_keep_their_own_count() -> None:
