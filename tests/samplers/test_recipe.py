@@ -17,7 +17,7 @@ from bakeoff.samplers.choices import (
     Schedule,
     Zigzag,
 )
-from bakeoff.samplers.errors import InputError
+from bakeoff.samplers.errors import InputError, unknown
 from bakeoff.samplers.recipe import Recipe
 
 LINE = (
@@ -373,6 +373,10 @@ def test_long_texts_are_refused_in_a_short_sentence(text: str, long: str) -> Non
     with pytest.raises(InputError) as caught:
         Recipe.from_text(text.replace("{}", long))
     assert len(str(caught.value)) < 600
+
+
+def test_an_unknown_name_of_any_length_is_told_short() -> None:
+    assert len(str(unknown("model", "x" * 10_000, ["tiny"]))) < 200
 
 
 @given(st.text())
