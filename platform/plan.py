@@ -79,6 +79,8 @@ class Shard:
     metrics: tuple[MetricKey, ...]
     part: str | None = None
     traces: bool = False
+    dtype: str = "float32"
+    compiled: bool = False
 
     @property
     def needs_model(self) -> bool:
@@ -174,6 +176,8 @@ def plan(
                     metrics=missing,
                     part=name,
                     traces=trace,
+                    dtype=entry.model.dtype,
+                    compiled=entry.model.compiled,
                 )
 
 

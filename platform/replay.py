@@ -11,7 +11,7 @@ from bakeoff.platform.pictures import pixel_hash, readable_picture
 from bakeoff.platform.sampling import device_name
 from bakeoff.platform.store import Store
 from bakeoff.platform.traces import trace_rows
-from bakeoff.samplers.catalog import MODELS, load_sampler, weights_hash
+from bakeoff.samplers.catalog import MODELS, check_dtype, load_sampler, weights_hash
 from bakeoff.samplers.errors import InputError, cut, shown
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.trace import StepRecord
@@ -57,12 +57,14 @@ def replay(store: Store, sample_id: str, model: str | None = None) -> Replay:
     """
     row = _stored(store, sample_id)
     recipe = Recipe.from_text(row["recipe"])
-    location = _location(row, sample_id, model)
+    dtype = row["dtype"] or "float32"
+    check_dtype(dtype)
+    location, compiled = _location(row, sample_id, model, dtype)
     torch.set_num_threads(1)  # as in a worker: bits depend on it
     device = "cuda" if torch.cuda.is_available() else "cpu"
     trace = _stored_trace(store, sample_id)
     records: list[StepRecord] = []
-    sampler = load_sampler(location, device=device)
+    sampler = load_sampler(location, device=device, dtype=dtype, compiled=compiled)
     callback = records.append if trace else None
     made = sampler.generate([row["prompt"]], [row["noise_seed"]], recipe, callback)
     tokens, pixels = made.tokens[0].reshape(-1), made.images[0]
@@ -90,19 +92,18 @@ def _stored(store: Store, sample_id: str) -> Row:
     return row
 
 
-def _location(row: Row, sample_id: str, model: str | None) -> str:
-    """Return what the sampler is loaded by, once its weights are known to be the sample's."""
+def _location(row: Row, sample_id: str, model: str | None, dtype: str) -> tuple[str, bool]:
+    """Return what the sampler is loaded by, and whether compiled, once its hash is the sample's."""
     wanted = row["weights_hash"]
     made_by = f"sample {sample_id} was made by {cut(row['model'])!r} with weights {wanted[:12]}"
+    for name in MODELS if model is None else [model]:
+        for compiled in (False, True):
+            if weights_hash(name, dtype, compiled=compiled) == wanted:
+                return name, compiled
     if model is None:
-        for name in MODELS:
-            if weights_hash(name) == wanted:
-                return name
         raise InputError(f"{made_by}, which no model of the catalogue has: give --model FOLDER")
-    found = weights_hash(model)
-    if found != wanted:
-        raise InputError(f"{made_by}, but those of --model {shown(model)} are {found[:12]}")
-    return model
+    found = weights_hash(model, dtype)
+    raise InputError(f"{made_by}, but those of --model {shown(model)} are {found[:12]}")
 
 
 def _stored_trace(store: Store, sample_id: str) -> list[Row]:

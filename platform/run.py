@@ -60,8 +60,11 @@ def prepare(study: Study, store: Store, batch_size: int, *, retry_failures: bool
     Raises:
         InputError: a weight file is missing, or a part of the store is damaged.
     """
-    locations = {entry.model.name: entry.model.location for entry in study.entries}
-    hashes = {name: weights_hash(location) for name, location in locations.items()}
+    models = {entry.model.name: entry.model for entry in study.entries}
+    hashes = {
+        name: weights_hash(model.location, model.dtype, compiled=model.compiled)
+        for name, model in models.items()
+    }
     described = [build_metric(name).info for name in study.metrics]
     metrics = tuple(MetricKey(info.name, info.version) for info in described)
     traced = store.traced_samples() if study.traces else set()

@@ -32,8 +32,6 @@ from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.sampler import Generation, Sampler
 from bakeoff.samplers.trace import StepRecord
 
-DTYPE = "float32"  # samplers load every model so
-
 
 @dataclass(frozen=True)
 class Workplace:
@@ -71,7 +69,7 @@ class SamplerStage:
         # One thread a worker: sums would be split, and bits differ, by the number of threads.
         torch.set_num_threads(1)
         self.at = workplace
-        self.location: str | None = None
+        self.loaded: tuple[str, str, bool] | None = None  # location, dtype, compiled
         self.sampler: Sampler | None = None
         import_samplers()  # libraries are no model's memory
         self.gauge = MemoryGauge(workplace.device)
@@ -109,7 +107,7 @@ class SamplerStage:
     def _make(self, shard: Shard, sampler: Sampler) -> dict[str, Any]:
         work = _generate if shard.part is None else self._generate_again
         self.gauge.reset()
-        limit = self.limits[shard.location]
+        limit = self.limits[shard.weights_hash]
         outcome = isolate(shard.items, lambda items: work(sampler, shard, items), limit)
         peak_bytes = self.gauge.peak_bytes()
         start = perf_counter()
@@ -150,12 +148,15 @@ class SamplerStage:
         return made
 
     def _sampler(self, shard: Shard) -> Sampler:
-        if self.sampler is None or self.location != shard.location:
+        wanted = (shard.location, shard.dtype, shard.compiled)
+        if self.sampler is None or self.loaded != wanted:
             self.sampler = None  # frees the last model before the next one comes
             release_memory()
             self.warm = False
-            self.sampler = load_sampler(shard.location, device=self.at.device)
-            self.location = shard.location
+            self.sampler = load_sampler(
+                shard.location, device=self.at.device, dtype=shard.dtype, compiled=shard.compiled
+            )
+            self.loaded = wanted
         if self.sampler.weights_hash != shard.weights_hash:
             raise InputError(
                 f"the weights of {shard.model} on this worker ({self.sampler.weights_hash[:12]}) "
@@ -168,16 +169,17 @@ class SamplerStage:
         if shard.part is not None:
             return []
         one = made.generation
+        is_plain = shard.dtype == "float32" and not shard.compiled
         shared = {
             "model": shard.model,
             "weights_hash": shard.weights_hash,
             "recipe": shard.recipe,
             "recipe_id": shard.recipe_id,
             "benchmark": shard.benchmark,
-            # GPU kernels may round differently in batches of another shape
-            "exactness": "exact" if self.at.device == "cpu" else "stream",
+            # other kernels may round differently in batches of another shape
+            "exactness": "exact" if self.at.device == "cpu" and is_plain else "stream",
             "device": device_name(self.at.device),
-            "dtype": DTYPE,
+            "dtype": shard.dtype,
             "bakeoff_version": version("bakeoff"),
             "torch_version": torch.__version__,
             "shard_id": shard.shard_id,
@@ -241,7 +243,7 @@ class SamplerStage:
                 "peak_allocated_bytes": None if stage in ("encode", "write") else allocated_bytes,
                 "device": device_name(self.at.device),
                 "driver": gpu_driver(),
-                "dtype": DTYPE,
+                "dtype": shard.dtype,
                 "batch_size": max(len(items) for items, _ in outcome.done),
                 "warm": self.warm,
                 "traced": shard.traces,

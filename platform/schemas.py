@@ -15,7 +15,7 @@ SAMPLES = pa.schema(
     [
         ("sample_id", pa.string()),
         ("model", pa.string()),
-        ("weights_hash", pa.string()),
+        ("weights_hash", pa.string()),  # of files, dtype and compilation: `hash_model`
         ("recipe", pa.string()),  # one-line text
         ("recipe_id", pa.string()),
         ("benchmark", pa.string()),

@@ -18,7 +18,7 @@ from bakeoff.platform.pictures import decode_png
 from bakeoff.platform.plan import Item, Shard
 from bakeoff.platform.profiling import MemoryGauge
 from bakeoff.platform.provenance import gpu_driver
-from bakeoff.platform.sampling import DTYPE, Workplace, device_name
+from bakeoff.platform.sampling import Workplace, device_name
 from bakeoff.platform.workers import WorkerLog
 
 Pictures = Mapping[str, bytes]  # PNG by sample_id
@@ -158,7 +158,7 @@ class ScorerStage:
                 "peak_allocated_bytes": self.gauge.peak_allocated_bytes(),
                 "device": device_name(self.at.device),
                 "driver": gpu_driver(),
-                "dtype": DTYPE,
+                "dtype": "float32",  # metrics load their networks so
                 "batch_size": len(shard.items),
                 "warm": self.warm,
                 "run_id": self.at.run_id,

@@ -16,7 +16,7 @@ from bakeoff.platform.benchmarks import (
 )
 from bakeoff.platform.metrics import check_metrics
 from bakeoff.platform.study_file import ModelPart, StudyPart, Threshold, parse_study, read_text
-from bakeoff.samplers.catalog import MODELS, find_model
+from bakeoff.samplers.catalog import MODELS, check_dtype, find_model
 from bakeoff.samplers.errors import InputError, cut, shown, unknown
 from bakeoff.samplers.recipe import BUDGET, Recipe
 
@@ -31,6 +31,8 @@ class Model:
     name: str
     location: str  # catalogue name or absolute folder
     family: str
+    dtype: str = "float32"
+    compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -201,11 +203,14 @@ def _model(part: ModelPart, folder: Path, where: str) -> tuple[Model, Recipe | N
     """Return a model and the recipe that it comes with."""
     if (part.model is None) == (part.path is None):
         raise InputError(f"{where} needs either model or path, and not both")
+    check_dtype(part.dtype, f"{where}.dtype")
     if part.model is not None:
         if part.model not in MODELS:
             raise unknown(f"{where}.model", cut(part.model), MODELS)
         entry = MODELS[part.model]
-        return Model(part.name or part.model, part.model, entry.family), entry.recipe
+        name = part.name or part.model
+        model = Model(name, part.model, entry.family, part.dtype, part.compiled)
+        return model, entry.recipe
     path = _path(folder, str(part.path), f"{where}.path").resolve()
     try:
         found = find_model(path)
@@ -214,7 +219,8 @@ def _model(part: ModelPart, folder: Path, where: str) -> tuple[Model, Recipe | N
         raise InputError(sentence) from None
     except InputError as error:
         raise InputError(f"{where}.path: {error}") from None
-    return Model(part.name or path.name, str(path), found.family), found.recipe
+    name = part.name or path.name
+    return Model(name, str(path), found.family, part.dtype, part.compiled), found.recipe
 
 
 def _path(folder: Path, text: str, where: str) -> Path:

@@ -12,7 +12,6 @@ from pydantic import (
     ValidationError,
     field_validator,
 )
-from pydantic_core import PydanticCustomError
 from yaml.constructor import ConstructorError
 from yaml.nodes import MappingNode, ScalarNode
 
@@ -29,8 +28,7 @@ def _threshold(value: Any) -> Threshold:
         return value
     if (isinstance(value, int) and value >= 1) or (isinstance(value, float) and 0 < value < 1):
         return value
-    allowed = "Input should be true, false, a count from 1 or a share between 0 and 1"
-    raise PydanticCustomError("threshold", allowed)
+    raise ValueError("must be true, false, a count from 1 or a share between 0 and 1")
 
 
 class _Part(BaseModel):
@@ -46,7 +44,7 @@ class BenchmarkPart(_Part):
 
 
 class ModelPart(_Part):
-    """A model of the catalogue or a checkpoint folder, and its recipes by name.
+    """A model of the catalogue or a checkpoint folder, how it runs, and its recipes by name.
 
     A recipe is a text, a mapping (`like` names the recipe it starts from, `seed_offset` shifts its
     seeds), or nothing for the model's default. In `grid` every choice may be a list, and each
@@ -56,6 +54,8 @@ class ModelPart(_Part):
     model: str | None = None
     path: str | None = None
     name: Name | None = None
+    dtype: str = "float32"
+    compiled: bool = False
     recipes: dict[Name, Any] = {}
     grid: Annotated[dict[str, Any], Field(min_length=1)] | None = None
 
@@ -159,7 +159,7 @@ def _sentence(error: ValidationError, source: str) -> InputError:
         return InputError(f"{where} {shown(value)} must be letters, digits, '.', '_' and '-' only")
     if kind == "too_short":
         return InputError(f"{where} is empty: give at least one")
-    message = first["msg"].replace("Input should", "must")
+    message = first["msg"].replace("Input should", "must").removeprefix("Value error, ")
     return InputError(f"{where} {message[0].lower()}{message[1:]}, got {shown(value)}")
 
 

@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from bakeoff.samplers.errors import InputError, unknown
+from bakeoff.samplers.errors import InputError, shown, unknown
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.sampler import Sampler
 
 TINY_WEIGHTS = Path(str(files("bakeoff.samplers.tiny"))) / "weights"
+
+# What a transformer may compute in; text encoders and image tokenizers stay in float32.
+DTYPES = ("float32", "bfloat16")
 
 # Folders that tell a checkpoint's layout, and the family of the models that have it.
 LAYOUTS = {("transformer", "vqvae"): "masked", ("gpt", "vq"): "autoregressive"}
@@ -74,15 +77,33 @@ def find_model(name_or_path: str | Path) -> ModelEntry:
     raise InputError(f"model folder {str(path)!r} has no known layout: it must hold {expected}")
 
 
-def weights_hash(name_or_path: str | Path) -> str:
-    """Return the hash of a model's files without loading them; see `hash_files`.
+def check_dtype(dtype: str, where: str = "dtype") -> None:
+    """Check that samplers can be loaded in a dtype; `where` names it in errors.
 
     Raises:
-        InputError: the model is unknown, or has no files.
+        InputError: they cannot.
     """
-    from bakeoff.samplers.networks.checkpoint import hash_files
+    if dtype not in DTYPES:
+        raise InputError(f"{where} must be {' or '.join(DTYPES)}, got {shown(dtype)}")
 
-    return hash_files(find_model(name_or_path).folder)
+
+def weights_hash(
+    name_or_path: str | Path, dtype: str = "float32", *, compiled: bool = False
+) -> str:
+    """Return the hash of a model's files, without loading them, and of how it runs.
+
+    In another dtype than float32, or compiled, the same files make other pixels and have another
+    hash; see `hash_model`.
+
+    Raises:
+        InputError: the model or dtype is unknown, or there are no files.
+    """
+    import torch
+
+    from bakeoff.samplers.networks.checkpoint import hash_model
+
+    check_dtype(dtype)
+    return hash_model(find_model(name_or_path).folder, getattr(torch, dtype), compiled)
 
 
 def weight_files(name_or_path: str | Path) -> dict[str, str]:
@@ -102,23 +123,40 @@ def import_samplers() -> None:
     import bakeoff.samplers.meissonic  # noqa: F401
 
 
-def load_sampler(name_or_path: str | Path, device: str = "cpu") -> Sampler:
+def load_sampler(
+    name_or_path: str | Path,
+    device: str = "cpu",
+    *,
+    dtype: str = "float32",
+    compiled: bool = False,
+) -> Sampler:
     """Load a model by its name or its folder.
 
+    `dtype` is that of the transformer; `compiled` has it compiled when it first runs. Both change
+    pixels, and therefore `weights_hash`.
+
     Raises:
-        InputError: the model is unknown, or its files are missing or do not fit.
+        InputError: the model or dtype is unknown, or the files are missing or do not fit.
     """
     # Here, because listing models should not wait for torch and transformers.
+    import torch
+
     from bakeoff.samplers.llamagen import LlamaGenSampler
     from bakeoff.samplers.meissonic import MeissonicSampler
 
+    check_dtype(dtype)
+    kind: torch.dtype = getattr(torch, dtype)
     entry = find_model(name_or_path)
     if entry.family == "autoregressive":
-        return LlamaGenSampler.from_folder(entry.folder, name=entry.name, device=device)
+        return LlamaGenSampler.from_folder(
+            entry.folder, name=entry.name, device=device, dtype=kind, compiled=compiled
+        )
     side = entry.resolution
     return MeissonicSampler.from_folder(
         entry.folder,
         name=entry.name,
         resolution=(side, side) if side else None,
         device=device,
+        dtype=kind,
+        compiled=compiled,
     )

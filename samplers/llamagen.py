@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bakeoff.samplers.autoregressive import generate_tokens
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.jacobi import decode_jacobi
-from bakeoff.samplers.networks.checkpoint import hash_files, load_config, load_state, load_weights
+from bakeoff.samplers.networks.checkpoint import hash_model, load_config, load_state, load_weights
 from bakeoff.samplers.networks.llamagen import LlamaGenConfig, LlamaGenTransformer
 from bakeoff.samplers.networks.llamagen_vq import LlamaGenVQ, LlamaGenVQConfig, to_uint8
 from bakeoff.samplers.networks.t5_text import T5TextEncoder
@@ -82,7 +82,8 @@ class LlamaGenSampler:
             network.compile_layers()
         elif torch.device(device).type == "cpu":
             network.pack()
-        return cls(name or root.name, hash_files(root), text, network, tokenizer)
+        weights_hash = hash_model(root, dtype, compiled)
+        return cls(name or root.name, weights_hash, text, network, tokenizer)
 
     @torch.inference_mode()
     def generate(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.exactness import keep_bits
 from bakeoff.samplers.guided import GuidedNetwork, sample_in_groups
-from bakeoff.samplers.networks.checkpoint import hash_files, load_config, load_state, load_weights
+from bakeoff.samplers.networks.checkpoint import hash_model, load_config, load_state, load_weights
 from bakeoff.samplers.networks.clip_text import ClipTextEncoder
 from bakeoff.samplers.networks.meissonic import Condition, MeissonicConfig, MeissonicTransformer
 from bakeoff.samplers.networks.memory import keep_freed_memory
@@ -95,7 +95,7 @@ class MeissonicSampler:
             tokenizer.eval().to(device),
             text_encoder,
             name=name or folder.name,
-            weights_hash=hash_files(folder),
+            weights_hash=hash_model(folder, dtype, compiled),
             resolution=resolution,
         )
 

@@ -35,7 +35,7 @@ class Sampler(Protocol):
 
     name: str
     family: str
-    weights_hash: str
+    weights_hash: str  # of its files, and of dtype and compilation unless plain float32
 
     def generate(
         self,

@@ -7,7 +7,10 @@ from bakeoff.platform.cli.listing import Item, print_items
 
 def models() -> None:
     """List the models that a study may name."""
-    title = "Models. In a study: `model: NAME`, or `path: FOLDER` for a checkpoint of your own."
+    title = (
+        "Models. In a study: `model: NAME`, or `path: FOLDER` for a checkpoint of your own; beside "
+        "it `dtype: bfloat16` and `compiled: true`, with a `name:` where a model comes twice."
+    )
     print_items(title, _items())
 
 

@@ -90,6 +90,20 @@ def hash_files(path: str | Path) -> str:
     return digest.hexdigest()
 
 
+def hash_model(path: str | Path, dtype: torch.dtype = torch.float32, compiled: bool = False) -> str:
+    """Return the hash that a model's samples are known by: `hash_files` in plain float32.
+
+    Rounded or compiled otherwise, the same files make other pixels, so that way of running is
+    hashed with them.
+    Raises: InputError if there is nothing to hash.
+    """
+    files = hash_files(path)
+    if dtype == torch.float32 and not compiled:
+        return files
+    way = f"{files}\0{str(dtype).removeprefix('torch.')}\0{'compiled' if compiled else ''}"
+    return hashlib.sha256(way.encode()).hexdigest()
+
+
 def file_hashes(path: str | Path) -> dict[str, str]:
     """Return the sha256 (hex) of each file that `hash_files` takes, by its name in the folder.
 

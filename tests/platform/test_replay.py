@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from bakeoff.platform.cli import app
 from bakeoff.platform.plan import MetricKey, Shard, Stored, plan
-from bakeoff.platform.replay import Step, replay
+from bakeoff.platform.replay import Step, _location, replay
 from bakeoff.platform.sampling import SamplerStage, Workplace
 from bakeoff.platform.schemas import TABLES
 from bakeoff.platform.store import Store
@@ -36,7 +36,11 @@ def make(study: Study, place: Path) -> None:
     """Make the samples of a study as a worker does."""
     store = Store(place)
     store.create()
-    hashes = {entry.model.name: weights_hash(entry.model.location) for entry in study.entries}
+    models = {entry.model.name: entry.model for entry in study.entries}
+    hashes = {
+        name: weights_hash(model.location, model.dtype, compiled=model.compiled)
+        for name, model in models.items()
+    }
     stage = SamplerStage(Workplace(store, "run", "cpu"))
     for shard in plan(study, hashes, METRICS, Stored({}, frozenset()), batch_size=6):
         stage(_row(shard))
@@ -85,6 +89,34 @@ def test_a_sample_comes_out_the_same(place: Path, checkpoints: Path) -> None:
     assert told(place, "--model", checkpoints / "masked") == sentence
 
 
+def test_half_precision_lies_beside_the_plain_and_is_replayed_in_its_own(
+    study_of: Callable[[str], Study], place: Path, checkpoints: Path
+) -> None:
+    half = TRACED.replace("path: masked", "path: masked\n    dtype: bfloat16")
+    again = "  - {path: masked, name: plain, recipes: {vanilla: steps=4 guidance_scale=2}}\n"
+    make(study_of(half + again), place)  # one worker for both dtypes
+    columns = ["sample_id", "dtype", "exactness", "weights_hash", "pixel_hash"]
+    rows = Store(place).read("samples", columns).to_pylist()
+    by_dtype = {row["dtype"]: row for row in rows}
+    assert [row["dtype"] for row in rows].count("bfloat16") == 6
+    assert len({row["sample_id"] for row in rows}) == len(rows) == 18
+    assert {row["weights_hash"] for row in rows} == {
+        weights_hash(checkpoints / "masked", dtype) for dtype in ("float32", "bfloat16")
+    }
+    assert by_dtype["bfloat16"]["exactness"] == "stream"
+    assert by_dtype["float32"]["exactness"] == "exact"
+    profiles = Store(place).read("profiles", ["stage", "dtype"]).to_pylist()
+    assert {row["dtype"] for row in profiles} == {"float32", "bfloat16"}
+    made = replay(Store.open(place), by_dtype["bfloat16"]["sample_id"], str(checkpoints / "masked"))
+    assert made.same_pixels and made.stored_on.startswith("cpu, bfloat16")
+
+
+def test_a_compiled_sample_is_made_again_compiled(place: Path, checkpoints: Path) -> None:
+    row = {"weights_hash": weights_hash(checkpoints / "masked", compiled=True), "model": "masked"}
+    location = str(checkpoints / "masked")
+    assert _location(row, "s", location, "float32") == (location, True)
+
+
 def test_other_tokens_are_told_from_the_first_on(place: Path, checkpoints: Path) -> None:
     def change(row: dict) -> None:
         row["tokens"][5] ^= 1
@@ -128,6 +160,7 @@ def test_a_catalogue_model_is_found_by_its_weights(place: Path) -> None:
         ({}, "tiny-lamagen", "did you mean 'tiny-llamagen'?"),
         ({"recipe": None}, None, "cannot be made again: its recipe is not stored"),
         ({"recipe": "stops=4"}, None, "did you mean 'steps'?"),
+        ({"dtype": "int3"}, None, "dtype must be float32 or bfloat16, got 'int3'"),
     ],
 )
 def test_what_cannot_be_made_again_is_refused(

@@ -150,6 +150,29 @@ def test_a_checkpoint_folder_is_a_model(checkpoints: Path) -> None:
     assert Path(study.entries[0].model.location) == checkpoints / "masked"
 
 
+WAYS = """
+name: ways
+prompts: [a red circle]
+metrics: [clip_score]
+models:
+  - {model: tiny-meissonic, recipes: {vanilla: }}
+  - {model: tiny-meissonic, name: half, dtype: bfloat16, compiled: true, recipes: {vanilla: }}
+"""
+
+
+def test_a_model_may_come_again_in_another_dtype_under_another_name() -> None:
+    plain, half = (entry.model for entry in read(WAYS).entries)
+    assert (plain.name, plain.dtype, plain.compiled) == ("tiny-meissonic", "float32", False)
+    assert (half.name, half.dtype, half.compiled) == ("half", "bfloat16", True)
+    assert plain.location == half.location
+    with pytest.raises(InputError, match="named twice: join the recipes or set name"):
+        read(WAYS.replace("name: half, ", ""))
+    with pytest.raises(InputError) as caught:
+        read(WAYS.replace("bfloat16", "half"))
+    sentence = "study.yaml: models[1].dtype must be float32 or bfloat16, got 'half'"
+    assert str(caught.value) == sentence
+
+
 @pytest.mark.parametrize("name", shipped_studies())
 def test_shipped_studies_are_valid_and_carry_a_control(name: str) -> None:
     study = load_study(name)

@@ -3,9 +3,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from bakeoff.samplers.catalog import MODELS, find_model, load_sampler, weights_hash
 from bakeoff.samplers.errors import InputError
+from bakeoff.samplers.networks.checkpoint import hash_files
 from bakeoff.samplers.recipe import Recipe
 
 CHECKPOINT = Path(__file__).parents[1] / "golden/meissonic/ckpt_plain"
@@ -24,6 +26,29 @@ def test_folder_in_an_official_layout_becomes_a_sampler() -> None:
     sampler = load_sampler(str(CHECKPOINT))
     assert (sampler.name, sampler.family) == ("ckpt_plain", "masked")
     assert sampler.weights_hash == weights_hash(CHECKPOINT)
+
+
+def test_other_ways_to_run_have_other_hashes() -> None:
+    ways = [("float32", False), ("bfloat16", False), ("float32", True), ("bfloat16", True)]
+    hashes = [weights_hash(CHECKPOINT, dtype, compiled=compiled) for dtype, compiled in ways]
+    assert len(set(hashes)) == 4 and hashes[0] == hash_files(CHECKPOINT)
+    for (dtype, compiled), known in zip(ways, hashes, strict=True):
+        sampler = load_sampler(CHECKPOINT, dtype=dtype, compiled=compiled)
+        assert sampler.weights_hash == known
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_half_precision_reaches_every_family(name: str) -> None:
+    sampler = load_sampler(name, dtype="bfloat16")
+    assert sampler.weights_hash == weights_hash(name, "bfloat16")
+    network = getattr(sampler, "transformer", None) or sampler.network  # type: ignore[attr-defined]
+    assert next(network.parameters()).dtype == torch.bfloat16
+
+
+def test_unknown_dtypes_are_refused() -> None:
+    for refuse in (load_sampler, weights_hash):
+        with pytest.raises(InputError, match=r"^dtype must be float32 or bfloat16, got 'half'$"):
+            refuse("tiny-meissonic", dtype="half")
 
 
 def test_layout_tells_the_family(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_first_step_is_of_first_order_and_the_cap_holds() -> None:
     assert Solver(Momentum(order=1), COSINE, steps).weights == [0.0] * steps
 
 
-@pytest.mark.parametrize("p", [1e-6, 0.6, 1e6])
+@pytest.mark.parametrize("p", [1e-6, 0.6, 1e3])
 @pytest.mark.parametrize("name", ["pow_one_minus_t", "one_minus_t_pow"])
 def test_coefficients_are_finite_where_the_schedule_stands_still(name: str, p: float) -> None:
     for choice in (Momentum(order=2), Momentum(order=2, rule="paper_literal")):
