@@ -16,7 +16,8 @@ from bakeoff.platform.provenance import new_run_id, run_row
 from bakeoff.platform.sampling import Workplace
 from bakeoff.platform.store import Store
 from bakeoff.platform.study import Study
-from bakeoff.samplers.catalog import weight_files, weights_hash
+from bakeoff.samplers.catalog import check_recipe, weight_files, weights_hash
+from bakeoff.samplers.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,19 @@ def prepare(study: Study, store: Store, batch_size: int, *, retry_failures: bool
     What failed in an earlier run in all its tries is left out, unless it shall be tried again.
 
     Raises:
-        InputError: a weight file is missing, or a part of the store is damaged.
+        InputError: a weight file is missing, a recipe reaches beyond its model's tokens, or a part
+            of the store is damaged.
     """
     models = {entry.model.name: entry.model for entry in study.entries}
     hashes = {
         name: weights_hash(model.location, model.dtype, compiled=model.compiled)
         for name, model in models.items()
     }
+    for entry in study.entries:
+        try:
+            check_recipe(entry.model.location, entry.recipe)
+        except InputError as error:
+            raise InputError(f"{entry.name}: {error}") from None
     described = [build_metric(name).info for name in study.metrics]
     metrics = tuple(MetricKey(info.name, info.version) for info in described)
     traced = store.traced_samples() if study.traces else set()

@@ -106,6 +106,22 @@ def weights_hash(
     return hash_model(find_model(name_or_path).folder, getattr(torch, dtype), compiled)
 
 
+def check_recipe(name_or_path: str | Path, recipe: Recipe) -> None:
+    """Check that a recipe suits a model, by its family and configuration; loads no weights.
+
+    Raises:
+        InputError: it does not, or the model is unknown or its configuration wrong.
+    """
+    entry = find_model(name_or_path)
+    recipe.check_family(entry.family)
+    if entry.family == "autoregressive":
+        from bakeoff.samplers.networks.checkpoint import load_config
+        from bakeoff.samplers.networks.llamagen import LlamaGenConfig
+
+        config = LlamaGenConfig.from_dict(load_config(entry.folder / "gpt"))
+        recipe.check_length(config.block_size)
+
+
 def weight_files(name_or_path: str | Path) -> dict[str, str]:
     """Return the hash of each of a model's files: networks, text encoders, tokenizers.
 

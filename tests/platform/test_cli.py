@@ -286,6 +286,16 @@ def test_traces_that_are_not_there_are_told(finished: tuple[Path, object]) -> No
         assert told in refusal(result.exit_code, result.stdout, result.stderr)
 
 
+def test_positions_beyond_a_model_are_refused_before_it_loads(tmp_path: Path) -> None:
+    study, sequences = tmp_path / "study.yaml", "models:\n  - model: tiny-llamagen\n    recipes: "
+    head = STUDY[: STUDY.index("models:")]
+    study.write_text(head + sequences + "{late: guidance_scale=2 guidance_interval=0..65}\n")
+    result = invoke("run", study, "--store", tmp_path / "store")
+    sentence = refusal(result.exit_code, result.stdout, result.stderr)
+    assert sentence.startswith("tiny-llamagen/late: recipe guidance_interval=0..65 must end at 64")
+    assert not (tmp_path / "store").exists()
+
+
 def test_a_model_without_readable_weights_fails_and_is_told(
     checkpoints: Path, tmp_path: Path
 ) -> None:

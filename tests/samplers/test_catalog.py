@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from bakeoff.samplers.catalog import MODELS, find_model, load_sampler, weights_hash
+from bakeoff.samplers.catalog import (
+    MODELS,
+    check_recipe,
+    find_model,
+    load_sampler,
+    weights_hash,
+)
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.networks.checkpoint import hash_files
 from bakeoff.samplers.recipe import Recipe
@@ -49,6 +55,17 @@ def test_unknown_dtypes_are_refused() -> None:
     for refuse in (load_sampler, weights_hash):
         with pytest.raises(InputError, match=r"^dtype must be float32 or bfloat16, got 'half'$"):
             refuse("tiny-meissonic", dtype="half")
+
+
+@pytest.mark.parametrize("choice", ["guidance_scale=2 guidance_interval=0..65", "argmax_from=64"])
+def test_positions_beyond_the_tokens_of_a_model_are_refused_before_it_loads(choice: str) -> None:
+    with pytest.raises(InputError, match="the model draws 64 tokens"):
+        check_recipe("tiny-llamagen", Recipe.from_text(choice))
+    with pytest.raises(InputError, match="does not apply to autoregressive models"):
+        check_recipe("tiny-llamagen", Recipe.from_text("masking_temperature=1"))
+    last = "guidance_scale=2 guidance_interval=0..64 argmax_from=63"
+    check_recipe("tiny-llamagen", Recipe.from_text(last))
+    check_recipe("tiny-meissonic", Recipe.from_text("steps=4"))
 
 
 def test_layout_tells_the_family(tmp_path: Path) -> None:
