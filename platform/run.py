@@ -189,6 +189,8 @@ def _told(work: Work) -> dict[str, Any]:
             "name": entry.name,
             "model": entry.model.name,
             "weights_hash": work.weights_hashes[entry.model.name],
+            "dtype": entry.model.dtype,
+            "compiled": entry.model.compiled,
             "recipe": str(entry.recipe),
             "recipe_id": entry.recipe.recipe_id,
             "seeds": list(entry.seeds),

@@ -6,7 +6,7 @@ and whoever opens a store with their own tools. A change of any schema raises `F
 
 import pyarrow as pa
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 # Hugging Face's Image convention: `datasets` shows these as pictures.
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -35,6 +35,7 @@ SAMPLES = pa.schema(
         ),  # exact: the same bits in any batch; stream: same random numbers
         ("device", pa.string()),
         ("dtype", pa.string()),
+        ("compiled", pa.bool_()),
         ("bakeoff_version", pa.string()),
         ("torch_version", pa.string()),
         ("shard_id", pa.string()),
@@ -87,17 +88,19 @@ PROFILES = pa.schema(
         ("shard_id", pa.string()),
         ("model", pa.string()),
         ("recipe_id", pa.string()),
-        ("stage", pa.string()),  # text, network, decode, encode, write, score
-        ("seconds", pa.float64()),  # wall time for the whole shard
+        ("stage", pa.string()),  # text, network, draw, decode, encode, write, score
+        ("seconds", pa.float64()),  # wall time for the whole shard; on a GPU by CUDA events
         ("images", pa.int64()),
         ("images_per_second", pa.float64()),
         ("row_evaluations", pa.int64()),  # of the shard, all images; 0 where no network runs
-        ("peak_memory_bytes", pa.int64()),  # text, network, decode share that of the whole call
+        ("peak_memory_bytes", pa.int64()),  # stages of the sampler share that of the whole call
         ("memory_kind", pa.string()),  # rss_above_baseline or cuda_reserved
         ("peak_allocated_bytes", pa.int64()),  # what tensors took of the reserved; null on a CPU
+        ("energy_joules", pa.float64()),  # of the GPU; the sampler's call has it on `network`
         ("device", pa.string()),
         ("driver", pa.string()),  # version of the GPU's; null on a machine without
         ("dtype", pa.string()),
+        ("compiled", pa.bool_()),
         ("batch_size", pa.int64()),
         ("warm", pa.bool_()),  # false for a worker's first batch with a model
         ("traced", pa.bool_()),  # whether steps were looked at meanwhile, which takes time
@@ -114,6 +117,7 @@ FAILURES = pa.schema(
         ("seed", pa.int64()),
         ("shard_id", pa.string()),
         ("stage", pa.string()),  # load, generate, trace, or the metric's name
+        ("metric_version", pa.string()),  # null for stages that are no metric
         ("error_type", pa.string()),
         ("message", pa.string()),
         ("attempt", pa.int64()),
@@ -144,6 +148,8 @@ ENTRY = pa.struct(
         ("name", pa.string()),
         ("model", pa.string()),
         ("weights_hash", pa.string()),
+        ("dtype", pa.string()),
+        ("compiled", pa.bool_()),
         ("recipe", pa.string()),
         ("recipe_id", pa.string()),
         ("seeds", pa.list_(pa.int64())),

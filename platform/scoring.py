@@ -159,6 +159,7 @@ class ScorerStage:
                 "device": device_name(self.at.device),
                 "driver": gpu_driver(),
                 "dtype": "float32",  # metrics load their networks so
+                "compiled": False,
                 "batch_size": len(shard.items),
                 "warm": self.warm,
                 "run_id": self.at.run_id,
