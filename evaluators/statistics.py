@@ -1,8 +1,9 @@
 """Means, win rates and intervals in which the prompt is the unit.
 
 Several seeds of a prompt are one cluster: they share the prompt's difficulty, so counting them as
-independent would make every interval too narrow. `prompt_means` is the only place that groups, and
-all intervals start from it. Intervals hold 95 % unless told otherwise.
+independent would make every interval too narrow. All intervals start from `PromptMeans`: grouped by
+`prompt_means`, or by a query where there are millions of values. Intervals hold 95 % unless told
+otherwise.
 """
 
 from collections.abc import Sequence
@@ -119,11 +120,21 @@ def mean_estimate(
 
     Source: Miller (2024), "Adding error bars to evals", clustered standard errors.
     """
-    means, counts = prompt_means(prompts, values)
+    binary = bool(np.isin(np.asarray(values, dtype=np.float64), (0.0, 1.0)).all())
+    return estimate_of_means(prompt_means(prompts, values), binary=binary, confidence=confidence)
+
+
+def estimate_of_means(
+    by_prompt: PromptMeans, *, binary: bool, confidence: float = CONFIDENCE
+) -> Estimate | None:
+    """Return the same as `mean_estimate` from what a query has already taken by prompt.
+
+    `binary` tells that every value behind the means is 0 or 1.
+    """
+    means, counts = by_prompt
     if not len(means):
         return None
     value = float(means.mean())
-    binary = bool(np.isin(np.asarray(values, dtype=np.float64), (0.0, 1.0)).all())
     if binary and (counts.max() == 1 or np.ptp(means) == 0):
         interval: Interval | None = wilson_interval(value, len(means), confidence)
     else:
@@ -170,15 +181,36 @@ def win_rate(
     paired = ~(np.isnan(left) | np.isnan(right))
     kept = [prompt for prompt, keep in zip(prompts, paired, strict=True) if keep]
     won = win_values(left[paired], right[paired], higher_is_better=higher_is_better)
-    means, _ = prompt_means(kept, won)
-    estimate = None
-    if len(means):
-        interval = t_interval([*means, 0.0, 1.0], confidence)
-        assert interval is not None
-        interval = Interval(max(0.0, interval.low), min(1.0, interval.high))
-        estimate = Estimate(float(means.mean()), interval, len(means), len(won))
     wins, ties, losses = (int((won == outcome).sum()) for outcome in (1.0, 0.5, 0.0))
+    estimate = _win_estimate(prompt_means(kept, won), confidence)
     return WinRate(estimate, wins, ties, losses, missing=int((~paired).sum()))
+
+
+def win_rate_of_counts(
+    *,
+    wins: ArrayLike,
+    ties: ArrayLike,
+    losses: ArrayLike,
+    missing: int,
+    confidence: float = CONFIDENCE,
+) -> WinRate:
+    """Return the same as `win_rate` from each prompt's counts [P], as a query takes them."""
+    won, tied, lost = (np.asarray(side, dtype=np.int64) for side in (wins, ties, losses))
+    pairs = won + tied + lost
+    paired = pairs > 0
+    means = (won + 0.5 * tied)[paired] / pairs[paired]
+    estimate = _win_estimate(PromptMeans(means, pairs[paired]), confidence)
+    return WinRate(estimate, int(won.sum()), int(tied.sum()), int(lost.sum()), missing)
+
+
+def _win_estimate(by_prompt: PromptMeans, confidence: float) -> Estimate | None:
+    means, counts = by_prompt
+    if not len(means):
+        return None
+    interval = t_interval([*means, 0.0, 1.0], confidence)
+    assert interval is not None
+    interval = Interval(max(0.0, interval.low), min(1.0, interval.high))
+    return Estimate(float(means.mean()), interval, len(means), int(counts.sum()))
 
 
 def jackknife_interval(

@@ -10,12 +10,14 @@ from scipy import stats
 from bakeoff.evaluators.statistics import (
     Estimate,
     Interval,
+    estimate_of_means,
     jackknife_interval,
     mean_estimate,
     prompt_means,
     t_interval,
     wilson_interval,
     win_rate,
+    win_rate_of_counts,
 )
 
 SCORES = st.sampled_from([0.0, 0.25, 0.5, 1.0, float("nan")])
@@ -81,6 +83,28 @@ def test_one_prompt_has_a_mean_but_no_interval() -> None:
 
 def test_no_prompt_has_no_mean() -> None:
     assert mean_estimate([], []) is None
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([0.0, 1.0, 0.3])), max_size=9))
+def test_means_by_prompt_give_the_same_estimate(scored: list) -> None:
+    prompts, values = [prompt for prompt, _ in scored], [value for _, value in scored]
+    binary = 0.3 not in values
+    found = estimate_of_means(prompt_means(prompts, values), binary=binary)
+    assert found == mean_estimate(prompts, values)
+
+
+@settings(deadline=None)
+@given(PAIRS)
+def test_win_counts_by_prompt_give_the_same_win_rate(pairs: list) -> None:
+    order = sorted({prompt for prompt, _, _ in pairs})
+
+    def counts(outcome: int) -> list[int]:
+        signs = [(prompt, np.sign(left - right)) for prompt, left, right in pairs]
+        return [signs.count((prompt, outcome)) for prompt in order]
+
+    missing = sum(bool(np.isnan(left + right)) for _, left, right in pairs)
+    found = win_rate_of_counts(wins=counts(1), ties=counts(0), losses=counts(-1), missing=missing)
+    assert found == win_rate(*zip(*pairs, strict=True))
 
 
 @settings(deadline=None)
