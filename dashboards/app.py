@@ -1,7 +1,6 @@
 """The dashboard's entry: opens the store that BAKEOFF_STORE names and shows its pages."""
 
 import os
-from pathlib import Path
 
 import streamlit as st
 
@@ -23,7 +22,7 @@ def main() -> None:
         st.error(f"No store is named: start with 'bakeoff dashboard STORE' or set {STORE_VARIABLE}")
         return
     try:
-        key = fingerprint(Path(path))
+        key = fingerprint(path)
         views = _views(path, key)
     except InputError as error:
         st.error("This store cannot be shown.")

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from bakeoff.platform.plan import Shard
 from bakeoff.platform.store import Store
 from bakeoff.samplers.cost import row_evaluations
@@ -131,11 +129,10 @@ def _sum(costs: Iterable[tuple[float | None, int]]) -> float | None:
 
 
 def _bytes_of_pictures(store: Store, images: int) -> int | None:
-    parts = store.parts("samples")
-    rows = sum(pq.read_metadata(part).num_rows for part in parts)
     if not images:
         return 0
-    return round(sum(part.stat().st_size for part in parts) / rows * images) if rows else None
+    sizes, rows = store.sizes("samples"), store.count("samples")
+    return round(sum(sizes.values()) / rows * images) if rows else None
 
 
 def _files(shard: Shard) -> int:

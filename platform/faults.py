@@ -1,20 +1,20 @@
 """What keeps a file of a store from being read, in words."""
 
-from pathlib import Path
 from typing import NamedTuple
 
+from bakeoff.platform.places import Place
 from bakeoff.samplers.errors import InputError
 
 
 class Fault(NamedTuple):
     """A file that keeps a store from being read; ours are remade by a run once they are gone."""
 
-    file: Path
+    file: Place
     problem: str
     is_ours: bool
 
 
-def damaged(part: Path, error: Exception) -> Fault:
+def damaged(part: Place, error: Exception) -> Fault:
     """Return the fault of a part that an error kept from being read."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return Fault(part, f"is damaged or half written ({reason})", True)

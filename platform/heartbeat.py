@@ -12,10 +12,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
-from pathlib import Path
 from typing import Any
 
-from bakeoff.platform.store import UNFINISHED
+from bakeoff.platform.places import Place, commit
 from bakeoff.samplers.errors import InputError
 
 ALIVE_FILE = "alive.json"
@@ -24,16 +23,15 @@ SILENCE_SECONDS = 10.0  # who gives no sign for so long is dead
 
 
 @contextmanager
-def beating(store: Path, run_id: str, every_seconds: float = BEAT_SECONDS) -> Iterator[None]:
+def beating(store: Place, run_id: str, every_seconds: float = BEAT_SECONDS) -> Iterator[None]:
     """Give signs of life of a run until the block ends."""
     file, ended = store / ALIVE_FILE, threading.Event()
     who = {"run_id": run_id, "host": socket.gethostname(), "pid": os.getpid()}
 
     def beat(number: int) -> None:
-        passing = store / f"{ALIVE_FILE}{UNFINISHED}{os.getpid()}"
+        text = json.dumps(who | {"beat": number}) + "\n"
         with suppress(OSError):  # a sign that fails is one that is missing
-            passing.write_text(json.dumps(who | {"beat": number}) + "\n", encoding="utf-8")
-            passing.replace(file)
+            commit(file, lambda passing: passing.write_text(text, encoding="utf-8"))
 
     def go_on() -> None:
         for number in count(1):
@@ -53,7 +51,7 @@ def beating(store: Path, run_id: str, every_seconds: float = BEAT_SECONDS) -> It
             file.unlink(missing_ok=True)
 
 
-def check_alone(store: Path, silence_seconds: float = SILENCE_SECONDS) -> None:
+def check_alone(store: Place, silence_seconds: float = SILENCE_SECONDS) -> None:
     """Check that no run is writing a store; looks for a while if one may be.
 
     Raises:
@@ -90,7 +88,7 @@ def _is_dead_here(signs: dict[str, Any]) -> bool:
     return False
 
 
-def _read(file: Path) -> dict[str, Any] | None:
+def _read(file: Place) -> dict[str, Any] | None:
     """Return the signs; none without a file, empty ones of a file that is no JSON mapping."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))

@@ -13,12 +13,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bakeoff.platform.bucket import StorageError
+from bakeoff.platform.places import Place, each, opened
+
 PREFIX = "part-joined-"
 KEY = b"bakeoff.replaces"  # in the footer: JSON, SHA-256 by file name
 ROWS_IN_A_GROUP = {"samples": 100}  # pictures are read a few at a time, other tables as a whole
 
 
-def replaced(parts: Sequence[Path]) -> set[Path]:
+def replaced(parts: Sequence[Place]) -> set[Place]:
     """Return the parts whose rows stand in a joined part among them."""
     known = {(part.parent, part.name): part for part in parts}
     found = set()
@@ -39,16 +42,21 @@ def joined_name(digests: Mapping[str, str]) -> str:
 
 
 def write_joined(
-    file: Path, table: str, schema: pa.Schema, parts: Sequence[Path], digests: Mapping[str, str]
+    file: Path, table: str, schema: pa.Schema, parts: Sequence[Place], digests: Mapping[str, str]
 ) -> None:
     """Write the rows of parts of one table into a file that says what it replaces."""
-    rows = pa.concat_tables([pq.read_table(part, partitioning=None) for part in parts])
+    rows = pa.concat_tables(list(each(_read, parts)))
     content = rows.cast(schema).replace_schema_metadata({KEY: json.dumps(dict(digests))})
     groups = ROWS_IN_A_GROUP.get(table)
     pq.write_table(content, file, compression="zstd", row_group_size=groups)
 
 
-def file_hash(part: Path) -> str:
+def _read(part: Place) -> pa.Table:
+    with opened(part) as file:
+        return pq.read_table(file, partitioning=None)
+
+
+def file_hash(part: Place) -> str:
     """Return the SHA-256 of a file's bytes, in hex."""
     digest = sha256()
     with part.open("rb") as file:
@@ -57,10 +65,13 @@ def file_hash(part: Path) -> str:
     return digest.hexdigest()
 
 
-def _replaces(joined: Path) -> Mapping[str, str]:
+def _replaces(joined: Place) -> Mapping[str, str]:
     """Return what a footer says; one that says nothing sensible replaces nothing."""
     try:
-        found = json.loads((pq.read_metadata(joined).metadata or {}).get(KEY, b"{}"))
+        with opened(joined) as file:
+            found = json.loads((pq.read_metadata(file).metadata or {}).get(KEY, b"{}"))
+    except StorageError:
+        raise
     except (OSError, ValueError, pa.ArrowException):
         return {}
     return found if isinstance(found, dict) else {}

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from bakeoff.platform.compact import refuse_busy
+from bakeoff.platform.heartbeat import beating, check_alone
 from bakeoff.platform.provenance import new_run_id
 from bakeoff.platform.schemas import TABLES
 from bakeoff.platform.store import Store
@@ -53,23 +53,29 @@ def merge(into: Store, other: Store) -> Merge:
     """Write into a store the rows that another has more; of samples in both, its own stay.
 
     Raises:
-        InputError: the stores are one, a part of the other is not what it says, or a run is at work
-            in the first.
+        InputError: the stores are one, a part of the other is not what it says, or a run is writing
+            the first.
     """
     if into.path.resolve() == other.path.resolve():
         raise InputError(f"store {other.path} cannot be merged into itself: name two stores")
-    refuse_busy(into)
+    name = f"merge-{new_run_id(datetime.now(UTC))}"
+    check_alone(into.path)
+    with beating(into.path, name):
+        _check_parts(other)
+        mine = into.claimed(name)
+        differing = _differing(mine, other)
+        return Merge(tuple(_merge(mine, other, table, differing) for table in KEYS), differing)
+
+
+def _check_parts(store: Store) -> None:
     for table in TABLES:
-        for part in other.parts(table):
+        for part in store.parts(table):
             fault, _ = check_part(table, part)
             if fault:
                 raise InputError(
-                    f"store file {part} {fault.problem}; `bakeoff verify {other.path}` puts it "
+                    f"store file {part} {fault.problem}; `bakeoff verify {store.path}` puts it "
                     "aside, then merge again"
                 )
-    mine = into.claimed(f"merge-{new_run_id(datetime.now(UTC))}")
-    differing = _differing(mine, other)
-    return Merge(tuple(_merge(mine, other, table, differing) for table in KEYS), differing)
 
 
 def _differing(into: Store, other: Store) -> frozenset[str]:

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from bakeoff.platform.benchmarks import Prompt
+from bakeoff.platform.places import Place
 from bakeoff.platform.study import Entry, Study
 
 # Stages that fail beside the metrics, which are named as they are.
@@ -34,7 +34,7 @@ class Stored(NamedTuple):
     What failed for good is not planned again: making a sample, tracing it, or one of its metrics.
     """
 
-    samples: Mapping[str, Path]
+    samples: Mapping[str, Place]
     scores: Set[tuple[str, str, str]]  # (sample_id, metric, metric_version)
     traced: Set[str] = frozenset()  # sample_id
     failed: Set[tuple[str, str]] = frozenset()  # (sample_id, stage)

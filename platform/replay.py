@@ -1,7 +1,6 @@
 """Replay: one stored sample made again here, and where it comes out differently."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -109,7 +108,7 @@ def _location(row: Row, sample_id: str, model: str | None, dtype: str) -> tuple[
 def _stored_trace(store: Store, sample_id: str) -> list[Row]:
     """Return a stored trace, place by place; one that was made twice counts once."""
     columns = ["shard_id", "run_id", "place", "step", "phase", "tokens"]
-    parts: Sequence[Path] = store.parts("traces")
+    parts = store.parts("traces")
     rows = [
         row for part in parts for row in store.read_part(part, columns, [sample_id]).to_pylist()
     ]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from bakeoff.evaluators.metric import Expectation, Metric
 from bakeoff.platform.benchmarks import BENCHMARKS
 from bakeoff.platform.metrics import build_metric
 from bakeoff.platform.pictures import decode_png
+from bakeoff.platform.places import Place
 from bakeoff.platform.sampling import device_name
 from bakeoff.platform.store import Store
 from bakeoff.samplers.errors import InputError
@@ -61,7 +61,7 @@ def _draw(store: Store, samples: int) -> Mapping[str, Row]:
     parts = store.sample_parts()
     names = sorted(parts)
     names = Random(0).sample(names, min(samples, len(names)))
-    by_part: dict[Path, list[str]] = {}
+    by_part: dict[Place, list[str]] = {}
     for name in names:
         by_part.setdefault(parts[name], []).append(name)
     columns = ["sample_id", "benchmark", "prompt_id", "prompt", "image"]

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ from bakeoff.platform.isolation import (
 )
 from bakeoff.platform.persistence import persistently
 from bakeoff.platform.pictures import encode_png, pixel_hash
+from bakeoff.platform.places import Place
 from bakeoff.platform.plan import GENERATE, TRACE, Item, Shard
 from bakeoff.platform.profiling import MemoryGauge, release_memory
 from bakeoff.platform.provenance import gpu_driver
@@ -41,7 +41,7 @@ class Workplace:
     run_id: str
     device: str
 
-    def write(self, table: str, part_id: str, rows: Sequence[dict[str, Any]]) -> Path | None:
+    def write(self, table: str, part_id: str, rows: Sequence[dict[str, Any]]) -> Place | None:
         """Write a part of the store, as `Store.write`; storage that fails for a moment is no harm.
 
         Raises:

@@ -1,31 +1,44 @@
 """The store: a folder of Parquet tables that a study writes into and every reader trusts.
 
 Layout: `format.json`, then `TABLE/part-ID.parquet`; scores lie below `scores/metric=NAME/`. A part
-appears under its name all at once, by a rename, and its name follows from the identity of what it
-holds, so that a repeated shard overwrites itself. `claim.json` names the run that may write.
+appears under its name all at once, by a rename or a single put, and its name follows from the
+identity of what it holds, so that a repeated shard overwrites itself. `claim.json` names the run
+that may write.
 """
 
 import json
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from bakeoff.platform.bucket import Remote, StorageError
 from bakeoff.platform.faults import Fault, damaged, refusal
 from bakeoff.platform.joining import file_hash, joined_name, replaced, write_joined
+from bakeoff.platform.places import (
+    UNFINISHED,
+    File,
+    Place,
+    below,
+    commit,
+    each,
+    files,
+    is_plain,
+    opened,
+    place,
+)
 from bakeoff.platform.schemas import FORMAT_VERSION, TABLES
 from bakeoff.samplers.errors import InputError
 
 FORMAT_FILE = "format.json"
 CLAIM_FILE = "claim.json"  # names the run that may write
-UNFINISHED = ".unfinished-"  # in the name of a file that is still being written
 UNFINISHED_KEPT_SECONDS = 3600.0  # another driver may be writing a young one
 Row = Mapping[str, Any]
 
@@ -37,39 +50,40 @@ class Store:
     With a `claim`, the id of a run, it is written to only as long as no later run has claimed it.
     """
 
-    path: Path
+    path: Place
     claim: str | None = None
 
     @classmethod
-    def open(cls, path: Path | str) -> "Store":
-        """Return the store of a folder that exists.
+    def open(cls, path: Place | str) -> "Store":
+        """Return the store of a folder that exists, or of a bucket by its URL.
 
         Raises:
             InputError: the folder holds no store, one of another format version, or a table with a
                 foreign or damaged part.
         """
-        store = cls(Path(path))
+        store = cls(place(path))
         store.check_format()
         for fault in store.faults():
             raise refusal(fault)
         return store
 
     @classmethod
-    def open_or_plan(cls, path: Path | str) -> "Store":
+    def open_or_plan(cls, path: Place | str) -> "Store":
         """Return the store of a folder, which may also be absent or empty; writes nothing.
 
         Raises:
             InputError: as `open`, or the folder holds something else.
         """
-        store = cls(Path(path))
+        store = cls(place(path))
         return cls.open(path) if store.exists else store
 
     @property
     def exists(self) -> bool:
         """Whether there is anything at the path that a new store would have to respect."""
         if self.path.is_dir():
-            return any(UNFINISHED not in name for name in os.listdir(self.path))
-        return self.path.exists() or self.path.is_symlink()
+            return any(UNFINISHED not in one.name for one in self.path.iterdir())
+        is_link = isinstance(self.path, Path) and self.path.is_symlink()
+        return is_link or self.path.exists()
 
     def create(self) -> None:
         """Make the folder a store, unless it is one, and remove what killed writers left.
@@ -97,33 +111,44 @@ class Store:
 
     def leftovers(self) -> list[Path]:
         """Return the files that somebody is writing, or was when it was killed."""
+        if isinstance(self.path, Remote):  # where nothing is until it is whole
+            return []
         return sorted(self.path.rglob(f"*{UNFINISHED}*"))
 
     def faults(self) -> Iterator[Fault]:
         """Yield what keeps the tables from being read, as far as footers tell."""
-        for table, schema in TABLES.items():
+        for table in TABLES:
             if (self.path / table).is_file():
                 yield Fault(self.path / table, f"stands in place of the table {table}", False)
-            for file in self._files(table):
-                if file.suffix != ".parquet":
+            found = [file.place for file in self._files(table)]
+            ours = [file for file in found if self._is_part(file)]
+            for file in found:
+                if not self._is_part(file):
                     yield Fault(file, "is no part of a store", False)
-                    continue
-                try:
-                    found = pq.read_schema(file)
-                except (OSError, pa.ArrowException) as error:
-                    yield damaged(file, error)
-                    continue
-                if not found.equals(schema):
-                    problem = f"is a foreign part: its columns are not those of the table {table}"
-                    yield Fault(file, problem, True)
+            for fault in each(partial(_fault, table), ours):
+                if fault:
+                    yield fault
 
-    def parts(self, table: str) -> list[Path]:
+    def parts(self, table: str) -> list[Place]:
         """Return the finished parts of a table that no other replaces, in the order of names."""
-        found = [file for file in self._files(table) if file.suffix == ".parquet"]
-        gone = replaced(found)
-        return [file for file in found if file not in gone]
+        return list(self.sizes(table))
 
-    def write(self, table: str, part_id: str, rows: Sequence[Row]) -> Path | None:
+    def sizes(self, table: str) -> dict[Place, int]:
+        """Return the bytes of each part of a table, which are those of `parts`."""
+        found = {one.place: one.size_bytes for one in self._files(table)}
+        ours = [file for file in found if self._is_part(file)]
+        gone = replaced(ours)
+        return {part: found[part] for part in ours if part not in gone}
+
+    def fingerprint(self) -> str:
+        """Return a text that changes when parts are added or replaced."""
+        digest = sha256()
+        for table in TABLES:
+            for file in self._files(table):
+                digest.update(repr(tuple(map(str, file))).encode())
+        return digest.hexdigest()
+
+    def write(self, table: str, part_id: str, rows: Sequence[Row]) -> Place | None:
         """Write rows as one part, whole or not at all; no rows make no part.
 
         Rows of `scores` must share one metric.
@@ -134,7 +159,7 @@ class Store:
         content = pa.Table.from_pylist(list(rows), schema=TABLES[table])
         return self.write_table(table, part_id, content)
 
-    def write_table(self, table: str, part_id: str, content: pa.Table) -> Path | None:
+    def write_table(self, table: str, part_id: str, content: pa.Table) -> Place | None:
         """Write a table of the schema as one part; otherwise as `write`."""
         if not content.num_rows:
             return None
@@ -147,10 +172,10 @@ class Store:
             pq.write_table(content, file, compression="zstd")
             self._check_claim()
 
-        _commit(target, write)
+        commit(target, write)
         return target
 
-    def join(self, table: str, parts: Sequence[Path]) -> Path:
+    def join(self, table: str, parts: Sequence[Place]) -> Place:
         """Put one part in the place of several of one folder; killed anywhere, no row is changed.
 
         Raises:
@@ -163,7 +188,7 @@ class Store:
             write_joined(file, table, TABLES[table], parts, digests)
             self._check_claim()
 
-        _commit(target, write)
+        commit(target, write)
         self.remove_replaced(table)
         return target
 
@@ -173,18 +198,22 @@ class Store:
         Raises:
             InputError: a later run has claimed the store.
         """
-        for part in replaced([file for file in self._files(table) if file.suffix == ".parquet"]):
+        for part in replaced([one.place for one in self._files(table) if self._is_part(one.place)]):
             self._check_claim()
             part.unlink(missing_ok=True)
 
     def read(self, table: str, columns: Sequence[str]) -> pa.Table:
         """Return columns of a whole table."""
-        tables = [self.read_part(part, columns) for part in self.parts(table)]
+        tables = list(each(lambda part: self.read_part(part, columns), self.parts(table)))
         schema = pa.schema([TABLES[table].field(name) for name in columns])
         return pa.concat_tables(tables) if tables else schema.empty_table()
 
+    def count(self, table: str) -> int:
+        """Return the number of rows of a table, as footers tell it."""
+        return sum(each(_rows, self.parts(table)))
+
     def read_part(
-        self, part: Path, columns: Sequence[str], sample_ids: Sequence[str] | None = None
+        self, part: Place, columns: Sequence[str], sample_ids: Sequence[str] | None = None
     ) -> pa.Table:
         """Return columns of a part, of all its rows or of the samples named.
 
@@ -194,15 +223,18 @@ class Store:
         asked = list(columns)
         read = asked if sample_ids is None else list({*asked, "sample_id"})
         try:
-            # partitioning=None: the metric stands in the part itself, not only in its folder's name
-            table = pq.read_table(part, columns=read, partitioning=None)
+            with opened(part) as file:
+                # partitioning=None: the metric stands in the part itself, too
+                table = pq.read_table(file, columns=read, partitioning=None)
+        except StorageError:
+            raise
         except (OSError, pa.ArrowException) as error:
             raise refusal(damaged(part, error)) from error
         if sample_ids is not None:
             table = table.filter(pc.is_in(table["sample_id"], pa.array(sample_ids, pa.string())))
         return table.select(asked)
 
-    def sample_parts(self) -> dict[str, Path]:
+    def sample_parts(self) -> dict[str, Place]:
         """Return the part of every stored sample, by sample_id."""
         return {
             sample_id: part
@@ -226,9 +258,12 @@ class Store:
         table = self.read("references", columns)
         return set(zip(*(table[name].to_pylist() for name in columns), strict=True))
 
-    def _files(self, table: str) -> Iterator[Path]:
-        found = sorted((self.path / table).rglob("*"))
-        return (file for file in found if file.is_file() and UNFINISHED not in file.name)
+    def _files(self, table: str) -> list[File]:
+        return [one for one in files(self.path / table) if UNFINISHED not in one.place.name]
+
+    def _is_part(self, file: Place) -> bool:
+        """Return whether a file is a part by its name, with folders, whatever it holds."""
+        return file.suffix == ".parquet" and is_plain(below(file, self.path))
 
     def _check_claim(self) -> None:
         if self.claim is None:
@@ -252,7 +287,7 @@ class Store:
             raise InputError(f"store {self.path} is a file, not a folder")
         file = self.path / FORMAT_FILE
         if not file.is_file():
-            other = sorted(os.listdir(self.path))[0]
+            other = sorted(one.name for one in self.path.iterdir())[0]
             raise InputError(
                 f"store {self.path} is not a Bakeoff store: it holds {other!r} and no "
                 f"{FORMAT_FILE}; name an empty or new folder"
@@ -270,7 +305,7 @@ class Store:
     def _note(self, name: str, content: Mapping[str, Any]) -> None:
         text = json.dumps(content) + "\n"
         try:
-            _commit(self.path / name, lambda file: file.write_text(text, encoding="utf-8"))
+            commit(self.path / name, lambda file: file.write_text(text, encoding="utf-8"))
         except OSError as error:
             raise InputError(
                 f"store {self.path} cannot be written ({error.strerror}); name another folder"
@@ -285,12 +320,21 @@ def is_old(leftover: Path) -> bool:
         return False
 
 
-def _commit(target: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under a passing name and rename it, so that readers see all of it or nothing."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    passing = target.with_name(f"{target.name}{UNFINISHED}{uuid4().hex[:8]}")
+def _fault(table: str, part: Place) -> Fault | None:
+    """Return what is wrong with a part as far as its footer tells."""
     try:
-        write(passing)
-        passing.replace(target)
-    finally:
-        passing.unlink(missing_ok=True)
+        with opened(part) as file:
+            found = pq.read_schema(file)
+    except StorageError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        return damaged(part, error)
+    if not found.equals(TABLES[table]):
+        problem = f"is a foreign part: its columns are not those of the table {table}"
+        return Fault(part, problem, True)
+    return None
+
+
+def _rows(part: Place) -> int:
+    with opened(part) as file:
+        return int(pq.read_metadata(file).num_rows)

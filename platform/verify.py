@@ -10,18 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bakeoff.platform.benchmarks import Prompt
+from bakeoff.platform.bucket import StorageError
+from bakeoff.platform.database import connect, read_parts
 from bakeoff.platform.faults import Fault, damaged
 from bakeoff.platform.pictures import pixel_hash, readable_picture
+from bakeoff.platform.places import Place, below, move, opened, place
 from bakeoff.platform.plan import sample_id
 from bakeoff.platform.schemas import TABLES
 from bakeoff.platform.store import Store, is_old
-from bakeoff.platform.views import CLOSED
 
 QUARANTINE = "quarantine"
 ROWS_AT_ONCE = 64  # of pictures, so that a part of any size fits memory
@@ -64,13 +65,14 @@ class Verdict:
         return all(finding.action == "waiting" for finding in self.findings)
 
 
-def verify(path: Path | str) -> Verdict:
+def verify(path: Place | str) -> Verdict:
     """Check every part of a store, row by row, and put aside what is broken.
 
     Raises:
         InputError: the folder holds no store of this version; nothing in it is touched then.
+        StorageError: a bucket cannot be read, which says nothing of what it holds.
     """
-    store = Store(Path(path))
+    store = Store(place(path))
     store.check_format()
     findings = [_leftover(store, file) for file in store.leftovers()]
     broken = list(store.faults())
@@ -95,18 +97,20 @@ def verify(path: Path | str) -> Verdict:
     return Verdict(rows, tuple(findings))
 
 
-def check_part(table: str, part: Path) -> tuple[Fault | None, int]:
+def check_part(table: str, part: Place) -> tuple[Fault | None, int]:
     """Return what is wrong with a part whose footer is sound, and the number of its rows."""
     columns = CHECKED if table == "samples" else None
     rows = 0
     try:
-        with pq.ParquetFile(part) as file:
+        with opened(part) as content, pq.ParquetFile(content) as file:
             told = file.metadata.num_rows
             for batch in file.iter_batches(ROWS_AT_ONCE if columns else 65536, columns=columns):
                 rows += batch.num_rows
                 problem = _wrong_rows(table, part, batch)
                 if problem:
                     return Fault(part, problem, True), 0
+    except StorageError:
+        raise
     except (OSError, ValueError, pa.ArrowException) as error:
         return damaged(part, error), 0
     if rows != told:
@@ -114,7 +118,7 @@ def check_part(table: str, part: Path) -> tuple[Fault | None, int]:
     return None, rows
 
 
-def _wrong_rows(table: str, part: Path, batch: pa.RecordBatch) -> str | None:
+def _wrong_rows(table: str, part: Place, batch: pa.RecordBatch) -> str | None:
     """Return what is wrong with the first wrong row of a batch."""
     if table == "samples":
         problems = (_wrong_sample(row) for row in batch.to_pylist())
@@ -139,14 +143,12 @@ def _wrong_sample(row: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _doubled(table: str, parts: Sequence[Path]) -> Iterator[tuple[Fault, int]]:
+def _doubled(table: str, parts: Sequence[Place]) -> Iterator[tuple[Fault, int]]:
     """Yield the parts with rows that another, or they themselves, hold already, and their rows."""
     if table not in KEYS or not parts:
         return
-    with duckdb.connect(":memory:", config=CLOSED) as connection:
-        names = [str(part) for part in parts]
-        rows = connection.read_parquet(names, filename=True, hive_partitioning=False)
-        rows.create_view("stored")
+    with connect() as connection:
+        read_parts(connection, parts, filename=True).create_view("stored")
         # identifiers are this module's own; of equal rows those of the first part by name stay
         keys = ", ".join(KEYS[table])
         found = connection.execute(
@@ -163,32 +165,32 @@ def _doubled(table: str, parts: Sequence[Path]) -> Iterator[tuple[Fault, int]]:
             ORDER BY filename
             """
         ).fetchall()
+    known = {str(part): part for part in parts}
     for name, doubled, count in found:
-        yield Fault(Path(name), f"holds {doubled} rows that are stored already", True), count
+        yield Fault(known[name], f"holds {doubled} rows that are stored already", True), count
 
 
 def _put_aside(store: Store, fault: Fault) -> Finding:
     """Move a broken part out of the tables; what is not ours stays."""
-    file = fault.file.relative_to(store.path)
+    file = below(fault.file, store.path)
     if not fault.is_ours:
-        return Finding(str(file), fault.problem, "left", "left alone; move it away")
-    place = store.path / QUARANTINE / file
+        return Finding(file, fault.problem, "left", "left alone; move it away")
+    aside = store.path / QUARANTINE / file
     number = 1
-    while place.exists():  # of an earlier time
+    while aside.exists():  # of an earlier time
         number += 1
-        place = place.with_name(f"{file.name}.{number}")
+        aside = aside.with_name(f"{fault.file.name}.{number}")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        fault.file.rename(place)
+        move(fault.file, aside)
     except OSError as error:
         told = f"left where it is, for it cannot be moved ({error.strerror})"
-        return Finding(str(file), fault.problem, "left", told)
-    told = f"moved to {place.relative_to(store.path)}; the next run makes its rows again"
-    return Finding(str(file), fault.problem, "moved", told)
+        return Finding(file, fault.problem, "left", told)
+    told = f"moved to {below(aside, store.path)}; the next run makes its rows again"
+    return Finding(file, fault.problem, "moved", told)
 
 
 def _leftover(store: Store, file: Path) -> Finding:
-    name, problem = str(file.relative_to(store.path)), "is unfinished"
+    name, problem = below(file, store.path), "is unfinished"
     if not is_old(file):
         return Finding(name, problem, "waiting", "left, for somebody may be writing it")
     try:

@@ -4,8 +4,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
+from bakeoff.platform.database import connect, read_parts, storage_errors
+from bakeoff.platform.places import Place, place
 from bakeoff.platform.schemas import TABLES
 from bakeoff.platform.store import Store
 
@@ -20,12 +20,6 @@ VIEWS = (
     "pairs",
     "sample_traces",
 )
-# A store is a stranger's: nothing in it may load code or reach variables of this process.
-CLOSED: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-    "python_enable_replacements": "false",
-}
 STORE_VARIABLE = "BAKEOFF_STORE"  # environment: the store that the dashboard opens
 Row = dict[str, Any]
 
@@ -37,11 +31,11 @@ class Views:
     """
 
     def __init__(self, store: Store) -> None:
-        self._connection = duckdb.connect(":memory:", config=CLOSED)
+        self._connection = connect()
         for table, schema in TABLES.items():
-            if parts := [str(part) for part in store.parts(table)]:
-                rows = self._connection.read_parquet(parts, hive_partitioning=False)
-                rows.create_view(table)
+            if parts := store.parts(table):
+                with storage_errors():
+                    read_parts(self._connection, parts).create_view(table)
             else:
                 self._connection.from_arrow(schema.empty_table()).create(table)
         for view in VIEWS:
@@ -49,15 +43,20 @@ class Views:
         self._connection.execute("SET lock_configuration = true")
 
     def query(self, name: str, **parameters: Any) -> list[Row]:
-        """Return the rows of the query in `sql/NAME.sql`; `$x` in it is the parameter `x`."""
+        """Return the rows of the query in `sql/NAME.sql`; `$x` in it is the parameter `x`.
+
+        Raises:
+            InputError: the store lies in a bucket, which cannot be read.
+        """
         cursor = self._connection.cursor()
-        result = cursor.execute(_sql(name), parameters)
-        columns = [column[0] for column in result.description]
-        return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
+        with storage_errors():
+            result = cursor.execute(_sql(name), parameters)
+            columns = [column[0] for column in result.description]
+            return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
 
 
-def open_views(store: Path | str) -> Views:
-    """Return the views of the store in a folder.
+def open_views(store: Place | str) -> Views:
+    """Return the views of the store in a folder or bucket.
 
     Raises:
         InputError: the folder holds no store that this version can read.
@@ -65,11 +64,13 @@ def open_views(store: Path | str) -> Views:
     return Views(Store.open(store))
 
 
-def fingerprint(store: Path) -> str:
-    """Return a text that changes when parts are added to a store or replaced."""
-    opened = Store(store)
-    stats = [part.stat() for table in TABLES for part in opened.parts(table)]
-    return f"{len(stats)} {max((stat.st_mtime_ns for stat in stats), default=0)}"
+def fingerprint(store: Place | str) -> str:
+    """Return a text that changes when parts are added to a store or replaced.
+
+    Raises:
+        InputError: the text names no place, or a bucket that cannot be read.
+    """
+    return Store(place(store)).fingerprint()
 
 
 @cache

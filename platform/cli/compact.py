@@ -1,6 +1,5 @@
 """`bakeoff compact STORE`: few large parts in the place of many small ones."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +10,7 @@ MEGABYTE = 1_000_000
 
 
 def compact(
-    store: Annotated[Path, typer.Argument(help="Folder that studies were run into.")],
+    store: Annotated[str, typer.Argument(help="Folder or bucket that studies were run into.")],
 ) -> None:
     """Join small parts into parts of 32 MB and more; may be killed and repeated at any time."""
     from bakeoff.platform.compact import compact as join

@@ -19,15 +19,17 @@ OPTIONS = (
 
 
 def dashboard(
-    store: Annotated[Path, typer.Argument(help="Folder that a study was run into.")],
+    store: Annotated[str, typer.Argument(help="Folder or bucket that a study was run into.")],
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8501,
 ) -> None:
     """Open the store in a browser: leaderboard, win rates, pictures. Ends with Ctrl-C."""
+    from bakeoff.platform.places import place
     from bakeoff.platform.views import STORE_VARIABLE, open_views
 
-    open_views(store)
+    opened = place(store)
+    open_views(opened)
     typer.echo(f"Dashboard of {store}: http://127.0.0.1:{port}")
-    environment = {**os.environ, STORE_VARIABLE: str(store.resolve())}
+    environment = {**os.environ, STORE_VARIABLE: str(opened.resolve())}
     try:
         code = subprocess.run(command(port), env=environment, check=False).returncode
     except KeyboardInterrupt:

@@ -1,7 +1,6 @@
 """`bakeoff leaderboard STORE`: who wins, how sure that is, and at what cost."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +10,7 @@ from bakeoff.samplers.errors import InputError
 
 
 def leaderboard(
-    store: Annotated[Path, typer.Argument(help="Folder that a study was run into.")],
+    store: Annotated[str, typer.Argument(help="Folder or bucket that a study was run into.")],
     study: Annotated[
         str | None, typer.Option(help="Study to show; default: the one run last.")
     ] = None,

@@ -1,6 +1,5 @@
 """`bakeoff merge A B`: one store of two."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,8 +8,8 @@ from bakeoff.platform.cli.listing import open_console
 
 
 def merge(
-    into: Annotated[Path, typer.Argument(metavar="A", help="Store that takes up the other.")],
-    other: Annotated[Path, typer.Argument(metavar="B", help="Store that is read.")],
+    into: Annotated[str, typer.Argument(metavar="A", help="Store that takes up the other.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="Store that is read.")],
 ) -> None:
     """Write into store A what store B has more; B stays as it is, and nothing is doubled."""
     from bakeoff.platform.merge import merge as join

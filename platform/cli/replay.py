@@ -1,6 +1,5 @@
 """`bakeoff replay STORE SAMPLE_ID`: does this machine make the same picture?"""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def replay(
-    store: Annotated[Path, typer.Argument(help="Folder that a study was run into.")],
+    store: Annotated[str, typer.Argument(help="Folder or bucket that a study was run into.")],
     sample_id: Annotated[str, typer.Argument(help="Sample to make again.")],
     model: Annotated[
         str | None,

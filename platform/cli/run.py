@@ -23,8 +23,11 @@ def run(
         str, typer.Argument(help="A study file, or the name of a study that is shipped.")
     ] = DEFAULT_STUDY,
     store: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the results.", show_default="./bakeoff-store/STUDY"),
+        str | None,
+        typer.Option(
+            help="Folder of the results, or s3://BUCKET/FOLDER.",
+            show_default="./bakeoff-store/STUDY",
+        ),
     ] = None,
     limit: Annotated[
         int | None,
@@ -69,7 +72,7 @@ def run(
 
     console = open_console()
     wanted = load_study(study, limit=limit)
-    place = store or STORES / wanted.name
+    place = store or str(STORES / wanted.name)
     opened = Store.open_or_plan(place)
     work = prepare(wanted, opened, batch_size, retry_failures=retry_failures)
     console.print(f"Study [bold]{wanted.name}[/]: {_size(work)}", highlight=False)
@@ -146,7 +149,7 @@ class _Bar(Progress):
         )
 
 
-def _leaderboard(store: Path, study: str, console: Console) -> None:
+def _leaderboard(store: str, study: str, console: Console) -> None:
     from bakeoff.platform.leaderboard import leaderboard
     from bakeoff.platform.leaderboard_table import render
     from bakeoff.platform.views import open_views
@@ -154,7 +157,7 @@ def _leaderboard(store: Path, study: str, console: Console) -> None:
     console.print(render(leaderboard(open_views(store), study)))
 
 
-def _next_steps(store: Path, console: Console) -> None:
+def _next_steps(store: str, console: Console) -> None:
     console.print(f"\nEverything is in [bold]{store}[/]. Next:", highlight=False)
     for verb, what in (
         ("show", "the pictures on one sheet"),

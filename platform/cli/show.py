@@ -9,7 +9,7 @@ from bakeoff.samplers.errors import InputError
 
 
 def show(
-    store: Annotated[Path, typer.Argument(help="Folder that a study was run into.")],
+    store: Annotated[str, typer.Argument(help="Folder or bucket that a study was run into.")],
     out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("contact-sheet.png"),
     prompts: Annotated[int, typer.Option(min=1, help="Number of prompts, one a row.")] = 12,
     study: Annotated[

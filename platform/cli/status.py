@@ -3,7 +3,6 @@
 import json
 from dataclasses import asdict
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def status(
-    store: Annotated[Path, typer.Argument(help="Folder that a study is run into.")],
+    store: Annotated[str, typer.Argument(help="Folder or bucket that a study is run into.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what is done, running and failed of each study, its speed, and each worker's."""

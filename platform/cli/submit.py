@@ -13,6 +13,7 @@ import typer
 from typer.main import get_command
 
 from bakeoff.platform.cli.run import run
+from bakeoff.platform.places import check_url
 from bakeoff.samplers.errors import InputError
 
 TOKEN_FILE = Path(".ray/auth_token")  # below the home folder, where Ray keeps it
@@ -77,8 +78,14 @@ def _is_loopback(host: str) -> bool:
 
 
 def _check_store(store: str) -> None:
-    """Raise `InputError` for a path that every node would take for a folder of its own."""
-    if "://" not in store and not PurePosixPath(store).is_absolute():
+    """Check that every node will find the same store there.
+
+    Raises:
+        InputError: it is no URL of a bucket, or a path that each node takes for its own.
+    """
+    if "://" in store:
+        check_url(store)
+    elif not PurePosixPath(store).is_absolute():
         raise InputError(
             f"store {store!r} must be an absolute path or a bucket that every node sees, such as "
             "/shared/store or s3://bucket/store"

@@ -1,6 +1,5 @@
 """`bakeoff traces STORE`: how an entry's pictures came about, step by step."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,7 +8,7 @@ from bakeoff.platform.cli.listing import open_console
 
 
 def traces(
-    store: Annotated[Path, typer.Argument(help="Folder that a study was run into.")],
+    store: Annotated[str, typer.Argument(help="Folder or bucket that a study was run into.")],
     entry: Annotated[
         str | None,
         typer.Option(help="Entry to show, MODEL/RECIPE; default: the first with traces."),

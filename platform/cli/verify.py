@@ -1,7 +1,6 @@
 """`bakeoff verify STORE`: is everything in it what it says it is?"""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +15,7 @@ DIGITS = 3  # of a difference between scores
 
 
 def verify(
-    store: Annotated[Path, typer.Argument(help="Folder that a study was run into.")],
+    store: Annotated[str, typer.Argument(help="Folder or bucket that a study was run into.")],
     rescore: Annotated[
         int,
         typer.Option(min=0, metavar="N", help="Score N samples once more and tell the drift."),

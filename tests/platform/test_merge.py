@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bakeoff.platform.cli import app
+from bakeoff.platform.heartbeat import beating
 from bakeoff.platform.merge import KEYS, merge
 from bakeoff.platform.progress import lacks
 from bakeoff.platform.schemas import TABLES
@@ -113,8 +114,10 @@ def test_a_store_is_not_merged_into_itself_or_into_one_at_work(
 ) -> None:
     with pytest.raises(InputError, match="cannot be merged into itself"):
         merge(first.store, Store(first.path / "../first"))
-    WorkerLog(first.store, first.run_id, "sample", "cpu").begin("shard", 3)
-    with pytest.raises(InputError, match="is being written"):
+    with (
+        beating(first.path, first.run_id, every_seconds=0.1),
+        pytest.raises(InputError, match="is being written"),
+    ):
         merge(first.store, second.store)
 
 
