@@ -118,7 +118,8 @@ def notes_of(board: Leaderboard, opponent: str | None = None) -> Iterator[str]:
             f"Bonett and Price's adjustment. {_missing(board)}"
         )
     yield (
-        f"s/img: median over batches{_batches(board)} of text, network and decoding time, per image"
+        f"s/img: median over batches{_batches(board)} of the time for text, network, drawing and "
+        "decoding, per image"
         + (" (* first or traced batches only, which are slower)" if _untypical(board) else "")
         + ". row evals: network passes per image, each batch row counted; they compare within a "
         "model only, as a masked one passes over all tokens at once and an autoregressive one over "

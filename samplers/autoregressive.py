@@ -22,6 +22,7 @@ from bakeoff.samplers.networks.key_value_cache import KeyValueCache
 from bakeoff.samplers.networks.llamagen import LlamaGenTransformer
 from bakeoff.samplers.recipe import Differential, Recipe
 from bakeoff.samplers.schedules import noise_deviation
+from bakeoff.samplers.stopwatch import Stopwatch
 from bakeoff.samplers.streams import Streams
 from bakeoff.samplers.trace import Callback, StepRecord
 
@@ -49,12 +50,15 @@ def generate_tokens(
     recipe: Recipe,
     streams: Streams,
     callback: Callback | None = None,
+    clock: Stopwatch | None = None,
 ) -> TokenSequences:
     """Draw the N image tokens of B images, one image for each seed of `streams`.
 
-    condition [B, ...] and mask [B, T] as the network takes them; `callback` sees every position.
+    condition [B, ...] and mask [B, T] as the network takes them; `callback` sees every position;
+    `clock` counts the time up to hidden states to the stage `network`, from there on to `draw`.
     """
     batch, steps = len(condition), network.config.block_size
+    clock = clock or Stopwatch(condition.device)
     guided = guided_positions(recipe, steps)
     hidden, cache = prefill(network, condition, mask, guided)
     position = _Position(recipe, streams, steps)
@@ -64,6 +68,7 @@ def generate_tokens(
             if step == guided.stop:
                 cache.keep(torch.arange(batch, device=hidden.device))
             hidden = network.decode(tokens[:, step - 1].repeat(cache.rows // batch), cache)
+        clock.lap("network")
         if step in guided:
             given, without = hidden.float().split(batch)
             # The head is linear without bias: guiding before it gives the same and halves its work.
@@ -71,6 +76,7 @@ def generate_tokens(
         tokens[:, step] = position.draw(network.head(hidden[:batch]), step)
         if callback:
             callback(position.record(tokens, step))
+        clock.lap("draw")
     cost = np.full(batch, token_evaluations(recipe, steps))
     return TokenSequences(tokens, cost, np.full(batch, steps))
 

@@ -15,6 +15,7 @@ from bakeoff.samplers.masked import MaskedSample, sample_masked
 from bakeoff.samplers.networks.meissonic import Condition, MeissonicTransformer
 from bakeoff.samplers.networks.meissonic_blocks import Modulations
 from bakeoff.samplers.recipe import Recipe
+from bakeoff.samplers.stopwatch import Stopwatch
 from bakeoff.samplers.streams import Streams
 from bakeoff.samplers.trace import Callback
 
@@ -27,12 +28,18 @@ class GuidedNetwork:
     """Predicts the tokens of B images; see `masked.Predict`.
 
     embedded: the distinct conditions, of which the first is the unconditional one; given: the row
-    of `embedded` for each image.
+    of `embedded` for each image; clock: counts the time between hidden states and the next call to
+    the stage `draw`, the rest to `network`.
     """
 
     def __init__(
-        self, network: MeissonicTransformer, embedded: Condition, given: Sequence[int]
+        self,
+        network: MeissonicTransformer,
+        embedded: Condition,
+        given: Sequence[int],
+        clock: Stopwatch | None = None,
     ) -> None:
+        self.clock = clock or Stopwatch(embedded.vector.device)
         self.network, self.embedded, self.given = network, embedded, list(given)
         conditional = torch.tensor(self.given, device=embedded.vector.device)
         unconditional = torch.zeros_like(conditional)
@@ -45,18 +52,21 @@ class GuidedNetwork:
         """Return the network for some of the images."""
         given = self.given[images]
         used = list(dict.fromkeys([0, *given]))
-        return GuidedNetwork(self.network, self.embedded[used], [used.index(row) for row in given])
+        given = [used.index(row) for row in given]
+        return GuidedNetwork(self.network, self.embedded[used], given, self.clock)
 
     def __call__(
         self, tokens: Tensor, timestep: int, scale: float, where: Tensor | None = None
     ) -> Tensor:
         """Return guided logits [B, K, C], or [marked, C] at the marks of `where` [B, K]."""
+        self.clock.lap("draw")
         key = scale if scale in (0.0, 1.0) else None
         rows, condition = self.rows[key], self.conditions[key]
         modulations = [
             tuple(tensor[rows] for tensor in block) for block in self.modulations(timestep)
         ]
         hidden = self.network.hidden(tokens, condition, modulations=modulations, where=where)
+        self.clock.lap("network")
         if key is None:
             without, given = hidden.float().chunk(2)
             # The head is linear without bias: guiding before it gives the same, at half its work.

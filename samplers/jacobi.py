@@ -26,6 +26,7 @@ from bakeoff.samplers.distribution import divergence, draw, entropy, guide, temp
 from bakeoff.samplers.networks.llamagen import LlamaGenTransformer
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.schedules import noise_deviation
+from bakeoff.samplers.stopwatch import Stopwatch
 from bakeoff.samplers.streams import Streams
 from bakeoff.samplers.trace import Callback, StepRecord
 
@@ -56,6 +57,7 @@ def decode_jacobi(
     recipe: Recipe,
     streams: Streams,
     callback: Callback | None = None,
+    clock: Stopwatch | None = None,
 ) -> TokenSequences:
     """Draw the N image tokens of B images as `generate_tokens` does, in fewer network calls.
 
@@ -64,7 +66,8 @@ def decode_jacobi(
     assert recipe.jacobi
     steps = network.config.block_size
     window = min(recipe.jacobi.window, steps - 1)
-    predictor = _Predictor(network, condition, mask, recipe, streams)
+    clock = clock or Stopwatch(condition.device)
+    predictor = _Predictor(network, condition, mask, recipe, streams, clock)
     drafts, prediction = _Drafts(steps, streams), predictor.begin()
     for step in range(steps):  # each pass accepts one token at least
         last, known = drafts.origin, drafts.known
@@ -159,7 +162,9 @@ class _Predictor:
         mask: Tensor | None,
         recipe: Recipe,
         streams: Streams,
+        clock: Stopwatch,
     ) -> None:
+        self.clock = clock
         batch, self.steps = len(condition), network.config.block_size
         self.network, self.recipe = network, recipe
         self.streams = [Streams([seed], streams.device) for seed in streams.seeds]
@@ -178,6 +183,7 @@ class _Predictor:
 
     def __call__(self, tokens: Tensor, images: Tensor, first: Tensor, window: int) -> Prediction:
         """Predict the positions of some images from `first` [A] >= 1 on; tokens [B, N] are fed."""
+        self.clock.lap("draw")
         self._keep(images, images[first < self.guided.stop])
         self._count(window)
         starts = first.new_zeros(len(tokens)).index_put((images,), first - 1)
@@ -201,6 +207,7 @@ class _Predictor:
 
     def _predict(self, hidden: Tensor, first: Tensor) -> Prediction:
         """Return what hidden states [R, S, D] of the cache's rows tell."""
+        self.clock.lap("network")
         given, without = hidden.split([len(self.given), len(self.without)])
         places = first[:, None] + torch.arange(hidden.shape[1], device=first.device)  # [A, S]
         if len(without):

@@ -1,9 +1,7 @@
 """LlamaGen from prompts to pixels: text encoder, transformer, autoregressive loop, tokenizer."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
-from time import perf_counter
 from typing import Self
 
 import torch
@@ -18,6 +16,7 @@ from bakeoff.samplers.networks.llamagen_vq import LlamaGenVQ, LlamaGenVQConfig, 
 from bakeoff.samplers.networks.t5_text import T5TextEncoder
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.sampler import Generation, check_batch
+from bakeoff.samplers.stopwatch import Stopwatch
 from bakeoff.samplers.streams import Streams
 from bakeoff.samplers.trace import Callback
 
@@ -102,27 +101,24 @@ class LlamaGenSampler:
         recipe.check_family(self.family)
         recipe.check_length(self.network.config.block_size)
         check_batch(prompts, seeds)
-        times = [perf_counter()]
+        clock = Stopwatch(self.tokenizer.quantize.embedding.weight.device)
         states, mask = self.text.encode(prompts)
-        if states.device.type == "cuda":  # whose work goes on after the call; copies wait for it
-            torch.cuda.synchronize(states.device)
-        times.append(perf_counter())
+        clock.lap("text")
         streams, loop = Streams(seeds, states.device), generate_tokens
         if recipe.jacobi:
             loop = decode_jacobi
-        drawn = loop(self.network, states, mask, recipe, streams, callback)
+        drawn = loop(self.network, states, mask, recipe, streams, callback, clock)
         grid = self.network.config.grid
         tokens = drawn.tokens.unflatten(1, (grid, grid)).cpu()
-        times.append(perf_counter())
+        clock.lap("draw")
         images = self._decode(tokens)
-        times.append(perf_counter())
-        spans = [end - start for start, end in pairwise(times)]
+        clock.lap("decode")
         return Generation(
             images=images.numpy(),
             tokens=tokens.numpy(),
             row_evaluations=drawn.row_evaluations,
             network_calls=drawn.network_calls,
-            seconds=dict(zip(("text", "network", "decode"), spans, strict=True)),
+            seconds=clock.seconds(),
         )
 
     def _decode(self, tokens: Tensor) -> Tensor:

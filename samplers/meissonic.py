@@ -1,8 +1,6 @@
 """Meissonic and its relatives: a checkpoint folder and a recipe to pixels."""
 
-import time
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
@@ -20,6 +18,7 @@ from bakeoff.samplers.networks.memory import keep_freed_memory
 from bakeoff.samplers.networks.vq import VQConfig, VQModel, to_uint8
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.sampler import Generation, check_batch
+from bakeoff.samplers.stopwatch import Stopwatch
 from bakeoff.samplers.trace import Callback
 
 AESTHETIC_SCORE = 6.0
@@ -114,33 +113,32 @@ class MeissonicSampler:
         """
         recipe.check_family(self.family)
         check_batch(prompts, seeds)
-        clock = [time.perf_counter()]
-        predict = self.predictor(prompts, recipe)
-        if self.device.type == "cuda":  # whose work goes on after the call; copies wait for it
-            torch.cuda.synchronize(self.device)
-        clock.append(time.perf_counter())
+        clock = Stopwatch(self.device)
+        predict = self.predictor(prompts, recipe, clock)
+        clock.lap("text")
         mask = self.transformer.config.mask_token_id
         start = torch.full((len(prompts), *self.grid), mask, device=self.device)
         sample = sample_in_groups(predict, start, recipe, seeds, callback)
         tokens = sample.tokens.cpu().numpy()
-        clock.append(time.perf_counter())
+        clock.lap("draw")
         images = to_uint8(self.decode(sample.tokens)).cpu().numpy()
-        clock.append(time.perf_counter())
-        seconds = dict(zip(("text", "network", "decode"), _differences(clock), strict=True))
+        clock.lap("decode")
         return Generation(
             images=images,
             tokens=tokens,
             row_evaluations=np.full(len(prompts), sample.row_evaluations),
             network_calls=np.full(len(prompts), sample.network_calls),
-            seconds=seconds,
+            seconds=clock.seconds(),
         )
 
-    def predictor(self, prompts: Sequence[str], recipe: Recipe) -> GuidedNetwork:
+    def predictor(
+        self, prompts: Sequence[str], recipe: Recipe, clock: Stopwatch | None = None
+    ) -> GuidedNetwork:
         """Return the guided network for a batch of prompts; each distinct one is encoded once."""
         distinct = list(dict.fromkeys([recipe.negative_prompt, *prompts]))
         embedded = Condition.cat([self.condition(text) for text in distinct])
         rows = [distinct.index(prompt) for prompt in prompts]
-        return GuidedNetwork(self.transformer, embedded, rows)
+        return GuidedNetwork(self.transformer, embedded, rows, clock)
 
     def condition(self, prompt: str) -> Condition:
         """Return what the network is told of one prompt, alone so that no neighbour counts."""
@@ -159,7 +157,3 @@ def _check_resolution(resolution: tuple[int, int], unit: int) -> None:
         raise InputError(
             f"resolution {height}x{width} must be whole multiples of {unit} pixels for this model"
         )
-
-
-def _differences(clock: Sequence[float]) -> list[float]:
-    return [after - before for before, after in pairwise(clock)]

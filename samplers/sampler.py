@@ -20,7 +20,7 @@ class Generation:
     images: uint8 [B, H, W, 3]; tokens: int64 [B, h, w]; row_evaluations: int64 [B], network passes
     for an image, each row of it counted (and each position, where a pass predicts several);
     network_calls: int64 [B], passes that an image took part in; seconds: by stage (text, network,
-    decode), for the whole batch.
+    draw: from hidden states to codes, decode), for the whole batch.
     """
 
     images: np.ndarray

@@ -19,7 +19,7 @@ MISSING = "missing"  # a sample without a score
 Values = list[Any]
 Scores = dict[str, dict[str, dict[str, Values]]]  # by metric, entry and prompt_id
 RECIPE_COLUMNS = ("model", "weights_hash", "recipe", "recipe_id", "benchmark")
-STAGE_SHARES = {"text": 0.1, "network": 0.7, "decode": 0.2, "score": 5.0}
+STAGE_SHARES = {"text": 0.1, "network": 0.5, "draw": 0.2, "decode": 0.2, "score": 5.0}
 
 
 @dataclass(frozen=True)

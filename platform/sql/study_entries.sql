@@ -1,7 +1,7 @@
 -- The entries of a study in its own order, with what each sample cost. Seconds are those of text,
--- network and decoding per image: the median over batches, without a worker's first batch with a
--- model and without traced ones unless there is no other. Batches of another size or device are no
--- repetitions: those of the newest run that measured the entry count.
+-- network, drawing and decoding per image: the median over batches, without a worker's first batch
+-- with a model and without traced ones unless there is no other. Batches of another size or device
+-- are no repetitions: those of the newest run that measured the entry count.
 WITH shards AS (
     SELECT DISTINCT study, entry, shard_id
     FROM entry_samples
@@ -21,7 +21,7 @@ batches AS (
     FROM shards
     JOIN profiles USING (shard_id)
     LEFT JOIN runs ON runs.run_id = profiles.run_id
-    WHERE profiles.stage IN ('text', 'network', 'decode')
+    WHERE profiles.stage IN ('text', 'network', 'draw', 'decode')
         AND profiles.images > 0
     GROUP BY ALL
 ),

@@ -109,7 +109,12 @@ def test_generation_tells_shapes_and_cost(sampler: LlamaGenSampler) -> None:
     assert generation.tokens.dtype == np.int64
     assert generation.row_evaluations.tolist() == [50, 50]
     assert generation.network_calls.tolist() == [25, 25]
-    assert list(generation.seconds) == ["text", "network", "decode"]
+
+
+@pytest.mark.parametrize("text", ["guidance_scale=3", "guidance_scale=3 jacobi=4"])
+def test_every_stage_takes_its_time(sampler: LlamaGenSampler, text: str) -> None:
+    generation = sampler.generate(PROMPTS[:2], [1, 1], Recipe.from_text(text))
+    assert list(generation.seconds) == ["text", "network", "draw", "decode"]
     assert all(seconds > 0 for seconds in generation.seconds.values())
 
 
