@@ -1,16 +1,39 @@
-"""What a shard's stages cost: wall seconds and peak memory."""
+"""What a shard takes besides its seconds: peak memory, and energy where a GPU counts it."""
 
 import ctypes
 import gc
 import resource
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+
+from bakeoff.platform.energy import EnergyMeter
 
 MemoryKind = Literal["rss_above_baseline", "cuda_reserved"]
 STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
+
+
+class Gauges:
+    """Memory and energy that what happens after `reset` takes."""
+
+    def __init__(self, device: str) -> None:
+        self.memory, self.energy = MemoryGauge(device), EnergyMeter(device)
+
+    def reset(self) -> None:
+        """Forget what was taken."""
+        self.memory.reset()
+        self.energy.reset()
+
+    def columns(self) -> dict[str, Any]:
+        """Return what was taken since the last `reset`, as columns of the table `profiles`."""
+        return {
+            "peak_memory_bytes": self.memory.peak_bytes(),
+            "memory_kind": self.memory.kind,
+            "peak_allocated_bytes": self.memory.peak_allocated_bytes(),
+            "energy_joules": self.energy.joules(),
+        }
 
 
 class MemoryGauge:
@@ -33,6 +56,7 @@ class MemoryGauge:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
         elif CLEAR_REFS.exists():
+            _trim()  # what earlier work freed and the C library keeps is not taken by the next
             CLEAR_REFS.write_text("5")  # sets the process's high-water mark to what it holds now
 
     def peak_bytes(self) -> int:
@@ -51,7 +75,12 @@ def release_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc keeps freed pages otherwise
+    _trim()
+
+
+def _trim() -> None:
+    """Give freed pages back to the system, which glibc keeps otherwise; no other library does."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim:
         trim(0)
 

@@ -5,9 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
-from bakeoff.platform.profiling import MemoryGauge
 from bakeoff.platform.provenance import gpu_driver
 from bakeoff.platform.run import carry_out, prepare
 from bakeoff.platform.store import Store
@@ -31,13 +29,6 @@ def test_the_driver_of_the_gpus_is_read_from_the_kernel(
     file.write_text(text + COMPILER)
     assert gpu_driver(file) == version
     assert gpu_driver(tmp_path / "absent") is None
-
-
-def test_memory_of_tensors_alone_is_a_figure_of_gpus_only() -> None:
-    gauge = MemoryGauge("cpu")
-    gauge.reset()
-    kept = torch.ones(2_000_000)
-    assert gauge.peak_bytes() >= kept.nbytes / 2 and gauge.peak_allocated_bytes() is None
 
 
 def test_a_run_names_the_hash_of_every_file_of_its_models(
