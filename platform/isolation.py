@@ -31,10 +31,13 @@ class Outcome(NamedTuple, Generic[Result]):
 
 
 class BatchLimit:
-    """How many items fit a worker's memory at once, learnt by running out of it."""
+    """How many items are worked on at once: a batch, or fewer if memory does not hold one.
 
-    def __init__(self) -> None:
-        self.items: int | None = None  # nothing is known yet
+    That is learnt by running out of it.
+    """
+
+    def __init__(self, batch_size: int | None = None) -> None:
+        self.items = batch_size  # None: all there are
 
     def learn(self, too_many: int) -> None:
         """Take half as many from now on."""
@@ -114,8 +117,14 @@ def or_stopped(work: Callable[[Row], Row], row: Row) -> Row:
         return row | {"stopped": f"{type(error).__name__}: {error}"}
 
 
-def failure_rows(shard: Shard, stage: str, failures: Sequence[Failure], run_id: str) -> list[Row]:
-    """Return rows of the table `failures`."""
+def failure_rows(
+    shard: Shard,
+    stage: str,
+    failures: Sequence[Failure],
+    run_id: str,
+    metric_version: str | None = None,
+) -> list[Row]:
+    """Return rows of the table `failures`; the stage of a metric is its name."""
     return [
         {
             "sample_id": failure.item.sample_id,
@@ -125,6 +134,7 @@ def failure_rows(shard: Shard, stage: str, failures: Sequence[Failure], run_id: 
             "seed": failure.item.seed,
             "shard_id": shard.shard_id,
             "stage": stage,
+            "metric_version": metric_version,
             "error_type": type(failure.error).__name__,
             "message": str(failure.error),
             "attempt": failure.attempt,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from bakeoff.platform.attempts import Attempts
 from bakeoff.platform.isolation import (
     BatchLimit,
     Failure,
@@ -25,6 +26,7 @@ from bakeoff.platform.profiling import MemoryGauge, release_memory
 from bakeoff.platform.provenance import gpu_driver
 from bakeoff.platform.store import Store
 from bakeoff.platform.traces import trace_rows
+from bakeoff.platform.watchdog import PATIENCE, Patience, Watchdog
 from bakeoff.platform.workers import WorkerLog
 from bakeoff.samplers.catalog import import_samplers, load_sampler
 from bakeoff.samplers.errors import InputError
@@ -40,6 +42,8 @@ class Workplace:
     store: Store
     run_id: str
     device: str
+    patience: Patience = PATIENCE
+    batch_size: int | None = None  # of a call; None: as many as a shard has
 
     def write(self, table: str, part_id: str, rows: Sequence[dict[str, Any]]) -> Place | None:
         """Write a part of the store, as `Store.write`; storage that fails for a moment is no harm.
@@ -77,7 +81,10 @@ class SamplerStage:
         self.log = WorkerLog(
             workplace.store, workplace.run_id, "sample", device_name(workplace.device)
         )
-        self.limits: defaultdict[str, BatchLimit] = defaultdict(BatchLimit)  # by model
+        self.watchdog = Watchdog(workplace.patience)
+        self.limits = defaultdict[str, BatchLimit](  # by model
+            lambda: BatchLimit(workplace.batch_size)
+        )
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Make what the row's shard asks for, and name the part that it lies in."""
@@ -95,20 +102,33 @@ class SamplerStage:
         if not shard.needs_model:
             return row
         self.log.begin(shard.shard_id, len(shard.items))
+        kind = (shard.weights_hash, shard.recipe_id, shard.traces)
+        attempts = Attempts(self.log, self.watchdog, shard.shard_id, kind)
         try:
-            sampler = self._sampler(shard)
+            sampler = self._sampler(shard, attempts)
         except Exception as error:
             failures = [Failure(item, error, 1) for item in shard.items]
             rows = failure_rows(shard, "load", failures, self.at.run_id)
             self.at.write("failures", f"{shard.shard_id}-sampler", rows)
+            attempts.end()
             return row | {"failed": len(failures)}
-        return row | self._make(shard, sampler)
+        outcome = self._make(shard, sampler, attempts)
+        attempts.end()
+        with self.watchdog.watch("write", len(shard.items), self.log.hang):
+            return row | self._keep(shard, outcome)
 
-    def _make(self, shard: Shard, sampler: Sampler) -> dict[str, Any]:
-        work = _generate if shard.part is None else self._generate_again
+    def _make(self, shard: Shard, sampler: Sampler, attempts: Attempts) -> Outcome[Made]:
+        generate = _generate if shard.part is None else self._generate_again
+
+        def work(items: Sequence[Item]) -> Made:
+            with attempts.attempt(_stage(shard), [item.sample_id for item in items]):
+                return generate(sampler, shard, items)
+
         self.gauge.reset()
-        limit = self.limits[shard.weights_hash]
-        outcome = isolate(shard.items, lambda items: work(sampler, shard, items), limit)
+        return isolate(shard.items, work, self.limits[shard.weights_hash])
+
+    def _keep(self, shard: Shard, outcome: Outcome[Made]) -> dict[str, Any]:
+        """Write what came of a shard; return how many were made, how many failed, and the part."""
         peak_bytes = self.gauge.peak_bytes()
         start = perf_counter()
         rows = [row for items, made in outcome.done for row in self._rows(shard, items, made)]
@@ -118,15 +138,19 @@ class SamplerStage:
         self.at.write("traces", shard.shard_id, traces)
         part = self.at.write("samples", shard.shard_id, rows)
         written = perf_counter()
-        stage = GENERATE if shard.part is None else TRACE
-        failed = failure_rows(shard, stage, outcome.failed, self.at.run_id)
+        failed = failure_rows(shard, _stage(shard), outcome.failed, self.at.run_id)
         self.at.write("failures", f"{shard.shard_id}-sampler", failed)
         seconds = {"encode": encoded - start, "write": written - encoded}
         profile = self._profile(shard, outcome, seconds, peak_bytes)
         self.at.write("profiles", f"{shard.shard_id}-sampler", profile)
         self.warm = True
         name = part.name if part else shard.part
-        return {"part": name or "", "made": len(rows), "failed": len(failed)}
+        return {
+            "part": name or "",
+            "made": len(rows),
+            "failed": len(failed),
+            "size_bytes": sum(made.generation.images.nbytes for _, made in outcome.done),
+        }
 
     def _generate_again(self, sampler: Sampler, shard: Shard, items: Sequence[Item]) -> Made:
         """Make stored samples once more for their traces.
@@ -147,15 +171,19 @@ class SamplerStage:
                 )
         return made
 
-    def _sampler(self, shard: Shard) -> Sampler:
+    def _sampler(self, shard: Shard, attempts: Attempts) -> Sampler:
         wanted = (shard.location, shard.dtype, shard.compiled)
         if self.sampler is None or self.loaded != wanted:
             self.sampler = None  # frees the last model before the next one comes
             release_memory()
             self.warm = False
-            self.sampler = load_sampler(
-                shard.location, device=self.at.device, dtype=shard.dtype, compiled=shard.compiled
-            )
+            with attempts.attempt("load", [item.sample_id for item in shard.items], whole=True):
+                self.sampler = load_sampler(
+                    shard.location,
+                    device=self.at.device,
+                    dtype=shard.dtype,
+                    compiled=shard.compiled,
+                )
             self.loaded = wanted
         if self.sampler.weights_hash != shard.weights_hash:
             raise InputError(
@@ -261,6 +289,10 @@ def _generate(sampler: Sampler, shard: Shard, items: Sequence[Item]) -> Made:
     callback = records.append if shard.traces else None
     generation = sampler.generate(prompts, seeds, Recipe.from_text(shard.recipe), callback)
     return Made(generation, records)
+
+
+def _stage(shard: Shard) -> str:
+    return GENERATE if shard.part is None else TRACE
 
 
 def device_name(device: str) -> str:

@@ -140,6 +140,7 @@ WORKERS = pa.schema(
         ("failed", pa.int64()),
         ("busy_seconds", pa.float64()),
         ("longest_seconds", pa.float64()),  # of a shard
+        ("ended", pa.string()),  # how, at that shard: died, or hung; null of a worker that is well
     ]
 )
 

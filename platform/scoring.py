@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from bakeoff.evaluators.metric import Metric
+from bakeoff.platform.attempts import Attempts
 from bakeoff.platform.benchmarks import BENCHMARKS
 from bakeoff.platform.isolation import BatchLimit, failure_rows, isolate, or_stopped
 from bakeoff.platform.metrics import build_metric
@@ -19,6 +20,7 @@ from bakeoff.platform.plan import Item, Shard
 from bakeoff.platform.profiling import MemoryGauge
 from bakeoff.platform.provenance import gpu_driver
 from bakeoff.platform.sampling import Workplace, device_name
+from bakeoff.platform.watchdog import Watchdog
 from bakeoff.platform.workers import WorkerLog
 
 Pictures = Mapping[str, bytes]  # PNG by sample_id
@@ -44,7 +46,10 @@ class ScorerStage:
         self.log = WorkerLog(
             workplace.store, workplace.run_id, "score", device_name(workplace.device)
         )
-        self.limits: defaultdict[str, BatchLimit] = defaultdict(BatchLimit)  # by metric
+        self.watchdog = Watchdog(workplace.patience)
+        self.limits = defaultdict[str, BatchLimit](  # by metric
+            lambda: BatchLimit(workplace.batch_size)
+        )
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Score what the row names and say how it went."""
@@ -68,16 +73,23 @@ class ScorerStage:
     def _score_shard(self, shard: Shard, part: str) -> Tally:
         self.gauge.reset()
         start = perf_counter()
-        pictures = self._read(shard, part)
+        attempts = Attempts(
+            self.log, self.watchdog, shard.shard_id, (shard.weights_hash, shard.recipe_id)
+        )
+        with self.watchdog.watch("read", len(shard.items), self.log.hang):
+            pictures = self._read(shard, part)
         items = [item for item in shard.items if item.sample_id in pictures]
         tally = Tally(images=len(items))
         failed: list[dict[str, Any]] = []
-        for name, _ in shard.metrics:
-            work = partial(self._rows, shard, name, pictures)
-            outcome = isolate(items, work, self.limits[name])
+        for metric in shard.metrics:
+            work = partial(self._rows, shard, metric.name, pictures, attempts)
+            outcome = isolate(items, work, self.limits[metric.name])
             rows = [row for _, rows in outcome.done for row in rows]
             self.at.write("scores", shard.shard_id, rows)
-            failed += failure_rows(shard, name, outcome.failed, self.at.run_id)
+            failed += failure_rows(
+                shard, metric.name, outcome.failed, self.at.run_id, metric.version
+            )
+        attempts.end()
         tally.failed = len(failed)
         self.at.write("failures", f"{shard.shard_id}-scorer", failed)
         profile = self._profile(shard, tally, perf_counter() - start)
@@ -92,21 +104,28 @@ class ScorerStage:
         return {row["sample_id"]: row["image"]["bytes"] for row in table.to_pylist()}
 
     def _rows(
-        self, shard: Shard, name: str, pictures: Pictures, items: Sequence[Item]
+        self,
+        shard: Shard,
+        name: str,
+        pictures: Pictures,
+        attempts: Attempts,
+        items: Sequence[Item],
     ) -> list[dict[str, Any]]:
         """Return score rows of one metric.
 
         Raises:
             OSError: a picture cannot be read.
             ValueError: a score is not a finite number.
+            WorkerDied: the work has ended workers before.
         """
-        metric = self._metric(name)
-        scores = metric.score(
-            # Here, where a picture that cannot be read is one failure and no more.
-            np.stack([decode_png(pictures[item.sample_id]) for item in items]),
-            [item.prompt for item in items],
-            [item.expectation for item in items],
-        )  # [B] or [B, D]
+        with attempts.attempt(name, [item.sample_id for item in items]):
+            metric = self._metric(name)
+            scores = metric.score(
+                # Here, where a picture that cannot be read is one failure and no more.
+                np.stack([decode_png(pictures[item.sample_id]) for item in items]),
+                [item.prompt for item in items],
+                [item.expectation for item in items],
+            )  # [B] or [B, D]
         if not np.isfinite(scores).all():
             raise ValueError(f"{name} gave a score that is not a finite number")
         return [
@@ -126,8 +145,11 @@ class ScorerStage:
         """Write a benchmark's real pictures as a set metric sees them."""
         make = BENCHMARKS[benchmark].pictures
         assert make is not None  # `check_metrics` has refused benchmarks without
-        pictures, metric = make(), self._metric(name)
-        vectors = metric.score(pictures, [""] * len(pictures), [None] * len(pictures))
+        attempts = Attempts(self.log, self.watchdog, f"references-{benchmark}-{name}")
+        with attempts.attempt(name, [benchmark]):
+            pictures, metric = make(), self._metric(name)
+            vectors = metric.score(pictures, [""] * len(pictures), [None] * len(pictures))
+        attempts.end()
         shared = {
             "metric": name,
             "metric_version": metric.info.version,
@@ -160,7 +182,7 @@ class ScorerStage:
                 "driver": gpu_driver(),
                 "dtype": "float32",  # metrics load their networks so
                 "compiled": False,
-                "batch_size": len(shard.items),
+                "batch_size": min(len(shard.items), self.at.batch_size or len(shard.items)),
                 "warm": self.warm,
                 "run_id": self.at.run_id,
             }

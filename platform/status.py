@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class WorkerStatus:
-    """What a worker of a run told last; `images` are those that it has finished."""
+    """What a worker of a run told last, or others of its end; `images` are those it finished."""
 
     worker: str
     stage: str
@@ -26,9 +26,11 @@ class WorkerStatus:
     images: int
     failed: int
     at_work: int
+    shard_id: str | None
     images_per_second: float | None
     silent_seconds: float
     is_alive: bool
+    ended: str | None
 
 
 @dataclass(frozen=True)
@@ -117,9 +119,11 @@ def _worker(row: Row, now: datetime) -> WorkerStatus:
         images=row["images"],
         failed=row["failed"],
         at_work=row["at_work"],
+        shard_id=row["shard_id"],
         images_per_second=row["images"] / row["busy_seconds"] if row["busy_seconds"] else None,
         silent_seconds=silent.total_seconds(),
-        is_alive=silent < patience,
+        is_alive=row["ended"] is None and silent < patience,
+        ended=row["ended"],
     )
 
 

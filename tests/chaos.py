@@ -10,6 +10,7 @@ import argparse
 import logging
 import os
 import random
+import re
 import secrets
 import signal
 import subprocess
@@ -28,9 +29,8 @@ os.environ |= {
     "RAY_AUTH_TOKEN": secrets.token_hex(32),
 }
 
-from ray.cluster_utils import Cluster
-
 from bakeoff.platform.store import Store
+from tests.machines import MARK, Machines
 
 STUDY = """
 name: chaos
@@ -42,11 +42,9 @@ models:
       vanilla:
       noise: {{like: vanilla, noise: abs_cos(1)}}
 """
-MARK = "simulated"  # the resource of the nodes that work
-GPUS_PER_NODE = 2
-MEMORY = 80_000_000  # bytes of a node's object store, the least that Ray takes
+CORES = 2  # of a node, and as many simulated GPUs
+REFUSAL = r"bakeoff: store \S+ is being written by run [^\n]*\n"
 RUNS = 5  # of one command, after which a store counts as lost
-WORKER = "ray::MapWorker"
 Rows = dict[str, tuple]
 
 
@@ -60,76 +58,27 @@ class Round(NamedTuple):
     same: bool
 
 
-class Machines:
-    """A head that only schedules, and nodes that work and can be lost."""
-
-    def __init__(self, count: int) -> None:
-        head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": MEMORY}
-        self.cluster = Cluster(initialize_head=True, head_node_args=head)
-        self.workers = count * GPUS_PER_NODE
-        for _ in range(count):
-            self.add()
-
-    def add(self) -> None:
-        """Start a node."""
-        size = {"num_cpus": GPUS_PER_NODE, "num_gpus": GPUS_PER_NODE}
-        self.cluster.add_node(**size, resources={MARK: 1}, object_store_memory=MEMORY)
-
-    def lose(self, numbers: random.Random) -> None:
-        """Take a node away without warning, and start another in its place."""
-        nodes = sorted(self.cluster.worker_nodes, key=lambda node: node.node_id)
-        self.cluster.remove_node(numbers.choice(nodes), allow_graceful=False)
-        self.add()
-
-    def kill_worker(self, numbers: random.Random) -> None:
-        """Kill a process that makes or scores pictures."""
-        nodes = self.cluster.worker_nodes
-        raylets = {node.all_processes["raylet"][0].process.pid for node in nodes}
-        found = [pid for pid in sorted(worker_processes()) if parent(pid) in raylets]
-        os.kill(numbers.choice(found), signal.SIGKILL)
-
-
-def worker_processes() -> list[int]:
-    """Return the processes of all stages on this machine, of whatever cluster."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if (folder / "cmdline").read_text().startswith(WORKER):
-                found.append(int(folder.name))
-        except OSError:
-            continue  # it has ended meanwhile
-    return found
-
-
-def parent(pid: int) -> int:
-    """Return the process that started another; 0 if that has ended."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("PPid")))
-
-
 class Trial:
     """The study on its way into one store."""
 
-    def __init__(self, machines: Machines, study: Path, store: Path) -> None:
+    def __init__(self, machines: Machines, workers: int, study: Path, store: Path) -> None:
         self.machines, self.store = machines, store
         script = "from bakeoff.platform.cli import app; app()"
         self.command = [
             sys.executable, "-c", script, "run", str(study), "--store", str(store),
             "--batch-size", "4", "--device", "cpu", "--resource", MARK,
-            "--workers", str(machines.workers),
+            "--workers", str(workers),
         ]  # fmt: skip
         self.log = store.with_suffix(".log")
         self.driver = self.start()
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Start a driver as the leader of a group of its own."""
+    def start(self, **pipes: int) -> subprocess.Popen[bytes]:
+        """Start a driver as the leader of a group of its own, which writes into the log."""
         environment = os.environ | {"RAY_ADDRESS": self.machines.cluster.address}
         with self.log.open("ab") as log:
+            outputs = {"stdout": log, "stderr": log} | pipes
             return subprocess.Popen(
-                self.command, env=environment, stdout=log, stderr=log, start_new_session=True
+                self.command, env=environment, start_new_session=True, **outputs
             )
 
     def wait_for(self, images: int) -> None:
@@ -198,9 +147,12 @@ def driver(trial: Trial, numbers: random.Random) -> None:
 
 
 def second_driver(trial: Trial, numbers: random.Random) -> None:
-    """Start another driver on the same store, which has to leave the first alone or replace it."""
-    other = trial.start()
-    other.wait()
+    """Start another driver on the same store, which has to say that the first is writing it."""
+    other = trial.start(stderr=subprocess.PIPE)
+    _, told = other.communicate()
+    refused = other.returncode == 2 and re.fullmatch(REFUSAL, told.decode())
+    came_too_late = other.returncode == 0 and trial.driver.poll() is not None
+    assert refused or came_too_late, f"the second driver ended with {other.returncode}: {told!r}"
 
 
 ACCIDENTS: tuple[Callable[[Trial, random.Random], None], ...] = (
@@ -239,17 +191,18 @@ def main() -> int:
     with TemporaryDirectory(dir="/var/tmp") as folder:
         study = Path(folder) / "study.yaml"
         study.write_text(STUDY.format(limit=given.limit))
-        machines = Machines(given.nodes)
+        machines = Machines(given.nodes, cores=CORES, gpus=CORES)
+        workers = given.nodes * CORES
         try:
             start = time.monotonic()
-            calm = Trial(machines, study, Path(folder) / "undisturbed")
+            calm = Trial(machines, workers, study, Path(folder) / "undisturbed")
             calm.finish()
             seconds = time.monotonic() - start
             print(f"undisturbed: {calm.stored()} images in {seconds:.0f} s", flush=True)
             print("round  accident       stored   runs  seconds    lost  same", flush=True)
             same = True
             for place in range(given.rounds):
-                trial = Trial(machines, study, Path(folder) / f"round-{place}")
+                trial = Trial(machines, workers, study, Path(folder) / f"round-{place}")
                 one = disturbed(trial, calm.rows(), place, numbers)
                 same &= one.same
                 print(
@@ -259,7 +212,7 @@ def main() -> int:
                     flush=True,
                 )
         finally:
-            machines.cluster.shutdown()
+            machines.stop()
     return 0 if same else 1
 
 

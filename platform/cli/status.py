@@ -11,7 +11,7 @@ from rich.console import Console
 from bakeoff.platform.cli.listing import open_console
 
 if TYPE_CHECKING:
-    from bakeoff.platform.status import Status
+    from bakeoff.platform.status import Status, WorkerStatus
 
 
 def status(
@@ -56,15 +56,18 @@ def _show(study: "Status", console: Console) -> None:
         Column("failed", [(str(one.failed), "") for one in study.workers]),
         Column(
             "silent, s",
-            [(f"{one.silent_seconds:.0f}", _alive(one.is_alive)) for one in study.workers],
+            [(f"{one.silent_seconds:.0f}", _alive(one)) for one in study.workers],
         ),
     ]
     console.print(FoldingTable("", lines, columns, "worker"))
+    for one in study.workers:
+        if one.ended:
+            console.print(f"  {one.worker} {one.ended} at shard {one.shard_id}", markup=False)
 
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.2g}"
 
 
-def _alive(is_alive: bool) -> str:
-    return "" if is_alive else "gone or idle"
+def _alive(worker: "WorkerStatus") -> str:
+    return "" if worker.is_alive else worker.ended or "gone or idle"

@@ -34,7 +34,7 @@ def work(small: SmallStore, worker: str, stage: str, minutes: float, **told: obj
         "started": START, "seen": START + minutes * MINUTE, "at_work": 0, "images": 0,
         "failed": 0, "busy_seconds": 0.0, "longest_seconds": 0.0,
     }  # fmt: skip
-    small.store.write("workers", f"{worker}-{stage}", [row | told])
+    small.store.write("workers", f"{worker}-{stage}".replace(":", "-"), [row | told])
 
 
 def fail(small: SmallStore, number: int) -> None:
@@ -67,6 +67,16 @@ def test_a_silent_worker_is_gone_and_its_images_are_not_at_work(small: SmallStor
     found = stand(small, 60)
     assert (found.state, found.running, found.seconds_left) == ("stopped", 0, None)
     assert not found.workers[0].is_alive
+
+
+def test_a_worker_that_was_ended_is_named_with_its_shard(small: SmallStore) -> None:
+    ended = "hung for 600 seconds"
+    work(small, "a:1", "sample", 2, images=4, at_work=2, shard_id="three", ended=ended)
+    found = stand(small, 3)
+    assert (found.state, found.running) == ("stopped", 0)
+    assert (found.workers[0].shard_id, found.workers[0].ended) == ("three", ended)
+    text = CliRunner(env={"COLUMNS": "120"}).invoke(app, ["status", str(small.path)]).stdout
+    assert f"a:1 {ended} at shard three" in text
 
 
 def test_a_worker_of_long_shards_is_given_its_time(small: SmallStore) -> None:
