@@ -7,7 +7,13 @@ from typing import Any, cast
 import numpy as np
 
 from bakeoff.evaluators.metric import Metric, MetricInfo, SetMetric
-from bakeoff.evaluators.statistics import Estimate, WinRate, mean_estimate, win_rate
+from bakeoff.evaluators.statistics import (
+    Estimate,
+    PromptMeans,
+    WinRate,
+    estimate_of_means,
+    win_rate_of_counts,
+)
 from bakeoff.platform.benchmarks import BENCHMARKS
 from bakeoff.platform.metrics import build_metric
 from bakeoff.platform.views import Row, Views
@@ -123,20 +129,18 @@ def matches(
     """
     if metric is None:
         return []
-    higher = build_metric(metric).info.higher_is_better
-    rows = views.query("paired_scores", study=study, metric=metric, opponent=opponent)
+    better, worse = "above", "below"
+    if not build_metric(metric).info.higher_is_better:
+        better, worse = worse, better
     return [
         Match(
             row["entry"],
             row["opponent"],
-            win_rate(
-                row["prompt_ids"],
-                np.array(row["values"], dtype=np.float64),
-                np.array(row["opponent_values"], dtype=np.float64),
-                higher_is_better=higher,
+            win_rate_of_counts(
+                wins=row[better], ties=row["equal"], losses=row[worse], missing=row["missing"]
             ),
         )
-        for row in rows
+        for row in views.query("outcomes", study=study, metric=metric, opponent=opponent)
     ]
 
 
@@ -161,7 +165,7 @@ def _means(
     for row in views.query("scores_by_entry", study=study):
         if row["metric"] not in scores:
             continue
-        if mean := mean_estimate(row["prompt_ids"], row["values"]):
+        if mean := _mean(row):
             scores[row["metric"]][row["entry"]] = mean
         if row["metric"] == decided_by:
             tasks[row["entry"]] = _task_means(row, order)
@@ -179,11 +183,16 @@ def _task_means(row: Row, order: Sequence[str]) -> dict[str, Estimate]:
     found = {}
     present = set(row["tasks"])
     for task in [*(task for task in order if task in present), *sorted(present - set(order))]:
-        items = zip(row["tasks"], row["prompt_ids"], row["values"], strict=True)
-        prompts, values = zip(*((p, v) for t, p, v in items if t == task), strict=True)
-        if mean := mean_estimate(prompts, values):
+        if mean := _mean(row, task):
             found[task] = mean
     return found
+
+
+def _mean(row: Row, task: str | None = None) -> Estimate | None:
+    """Return the mean of a row of `scores_by_entry`, over all its prompts or those of a task."""
+    chosen = np.array([task is None or one == task for one in row["tasks"]])
+    by_prompt = PromptMeans(np.array(row["means"])[chosen], np.array(row["samples"])[chosen])
+    return estimate_of_means(by_prompt, binary=bool(np.array(row["binary"])[chosen].all()))
 
 
 def _distances(views: Views, study: str, metric: SetMetric) -> dict[str, Estimate]:

@@ -1,7 +1,10 @@
 """DuckDB over a store: views on its Parquet parts, and named queries from `sql/*.sql`."""
 
+import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from bakeoff.platform.database import connect, read_parts, storage_errors
@@ -10,14 +13,16 @@ from bakeoff.platform.schemas import TABLES
 from bakeoff.platform.store import Store
 
 FOLDER = Path(__file__).parent / "sql"
-# Each may build on those before it; every other file in the folder is a query.
+# Views, and tables where queries share what takes seconds on millions of rows. Each may build on
+# those before it; every other file in the folder is a query.
 VIEWS = (
     "newest_runs",
     "entries",
+    "entry_seeds",
     "study_metrics",
+    "asked_prompts",
     "entry_samples",
     "entry_scores",
-    "pairs",
     "sample_traces",
 )
 STORE_VARIABLE = "BAKEOFF_STORE"  # environment: the store that the dashboard opens
@@ -27,7 +32,8 @@ Row = dict[str, Any]
 class Views:
     """The tables and views of a store as they were when it was opened.
 
-    A table without parts is there, and empty. Queries may come from several threads.
+    A table without parts is there, and empty. What queries build on is made when the first of them
+    asks for it. Queries may come from several threads.
     """
 
     def __init__(self, store: Store) -> None:
@@ -38,9 +44,9 @@ class Views:
                     read_parts(self._connection, parts).create_view(table)
             else:
                 self._connection.from_arrow(schema.empty_table()).create(table)
-        for view in VIEWS:
-            self._connection.execute(_sql(view))
         self._connection.execute("SET lock_configuration = true")
+        self._made: set[str] = set()
+        self._making = Lock()
 
     def query(self, name: str, **parameters: Any) -> list[Row]:
         """Return the rows of the query in `sql/NAME.sql`; `$x` in it is the parameter `x`.
@@ -48,11 +54,21 @@ class Views:
         Raises:
             InputError: the store lies in a bucket, which cannot be read.
         """
-        cursor = self._connection.cursor()
         with storage_errors():
+            with self._making:
+                self._make_what(_sql(name), VIEWS)
+            cursor = self._connection.cursor()
             result = cursor.execute(_sql(name), parameters)
             columns = [column[0] for column in result.description]
             return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
+
+    def _make_what(self, text: str, views: Sequence[str]) -> None:
+        """Make those of the views that a text names and that are not there yet."""
+        for number, view in enumerate(views):
+            if view not in self._made and re.search(rf"\b{view}\b", text):
+                self._make_what(_sql(view), views[:number])
+                self._connection.execute(_sql(view))
+                self._made.add(view)
 
 
 def open_views(store: Place | str) -> Views:
@@ -75,4 +91,6 @@ def fingerprint(store: Place | str) -> str:
 
 @cache
 def _sql(name: str) -> str:
-    return (FOLDER / f"{name}.sql").read_text(encoding="utf-8")
+    """Return the code of a file, without comments: they may name what the code does not need."""
+    text = (FOLDER / f"{name}.sql").read_text(encoding="utf-8")
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("--"))

@@ -1,6 +1,9 @@
 -- What each study compares: the entries of its newest run. `control_of` names the entry that this
 -- one repeats with other seeds (an A/A control).
-CREATE VIEW entries AS
+CREATE OR REPLACE TYPE entry_enum AS ENUM (
+    SELECT DISTINCT unnest(entries).name AS entry FROM newest_runs ORDER BY entry
+);
+CREATE OR REPLACE TABLE entries AS
 WITH listed AS (
     SELECT
         study,
@@ -12,7 +15,7 @@ flat AS (
     SELECT
         study,
         place,
-        item.name AS entry,
+        item.name::entry_enum AS entry,
         item.model,
         item.weights_hash,
         item.recipe,

@@ -1,26 +1,42 @@
 -- The samples of each entry, once each, with the place of their seed in the entry's list: entries
 -- are paired by prompt and this place, not by the seed itself. A store may hold more prompts than the
 -- study now names: those are left out.
-CREATE VIEW entry_samples AS
-WITH asked AS (
-    SELECT study, unnest(prompts, recursive := true)
-    FROM newest_runs
-)
+CREATE OR REPLACE TYPE task_enum AS ENUM (
+    SELECT DISTINCT task FROM samples WHERE task IS NOT NULL ORDER BY task
+);
+CREATE OR REPLACE TYPE shard_enum AS ENUM (
+    SELECT DISTINCT shard_id FROM samples WHERE shard_id IS NOT NULL ORDER BY shard_id
+);
+CREATE OR REPLACE TABLE entry_samples AS
 SELECT
     entries.study,
     entries.entry,
     samples.sample_id,
-    samples.task,
-    samples.prompt_id,
-    samples.prompt,
-    list_position(entries.seeds, samples.seed) AS seed_place,
+    samples.task::task_enum AS task,
+    asked_prompts.prompt_id,
+    entry_seeds.seed_place,
     samples.row_evaluations,
-    samples.shard_id
-FROM entries
-JOIN samples USING (model, weights_hash, recipe_id, benchmark)
-JOIN asked USING (study, prompt_id, prompt)
-WHERE list_contains(entries.seeds, samples.seed)
-QUALIFY row_number() OVER (
-    PARTITION BY entries.study, entries.entry, samples.sample_id
-    ORDER BY samples.shard_id, samples.run_id
-) = 1;
+    samples.shard_id::shard_enum AS shard_id
+FROM samples
+JOIN entries USING (model, weights_hash, recipe_id, benchmark)
+JOIN entry_seeds USING (study, entry, seed)
+JOIN asked_prompts USING (study, prompt_id, prompt);
+
+-- A sample made twice counts once. To sort millions of rows for that takes longer than all the rest,
+-- so that only those are looked at where fewer seeds are counted than rows.
+DELETE FROM entry_samples
+WHERE rowid IN (
+    WITH crowded AS (
+        SELECT study, entry, prompt_id
+        FROM entry_samples
+        GROUP BY study, entry, prompt_id
+        HAVING bit_count(bitstring_agg(seed_place)) < count(*)
+    )
+    SELECT entry_samples.rowid
+    FROM entry_samples
+    JOIN crowded USING (study, entry, prompt_id)
+    QUALIFY row_number() OVER (
+        PARTITION BY study, entry, prompt_id, seed_place
+        ORDER BY shard_id, sample_id
+    ) > 1
+);

@@ -1,22 +1,33 @@
 -- One finite score for each sample of an entry and metric. A score that is missing, NULL or not
--- finite has no row, and a score made twice (it is a function of the sample) has one. The columns that
--- follow from the sample are no keys of the group: keys are what grouping millions of rows costs.
-CREATE VIEW entry_scores AS
+-- finite has no row.
+CREATE OR REPLACE TABLE entry_scores AS
 SELECT
     entry_samples.study,
-    scores.metric,
+    study_metrics.metric,
     entry_samples.entry,
-    entry_samples.sample_id,
-    any_value(entry_samples.task) AS task,
-    any_value(entry_samples.prompt_id) AS prompt_id,
-    any_value(entry_samples.seed_place) AS seed_place,
-    min(scores.value) AS value
-FROM entry_samples
-JOIN scores USING (sample_id)
+    entry_samples.task,
+    entry_samples.prompt_id,
+    entry_samples.seed_place,
+    scores.value
+FROM scores
+JOIN entry_samples USING (sample_id)
 JOIN study_metrics USING (study, metric, metric_version)
-WHERE isfinite(scores.value)
-GROUP BY
-    entry_samples.study,
-    scores.metric,
-    entry_samples.entry,
-    entry_samples.sample_id;
+WHERE isfinite(scores.value);
+
+-- A score made twice (it is a function of the sample) has one row, found as in entry_samples.
+DELETE FROM entry_scores
+WHERE rowid IN (
+    WITH crowded AS (
+        SELECT study, metric, entry, prompt_id
+        FROM entry_scores
+        GROUP BY study, metric, entry, prompt_id
+        HAVING bit_count(bitstring_agg(seed_place)) < count(*)
+    )
+    SELECT entry_scores.rowid
+    FROM entry_scores
+    JOIN crowded USING (study, metric, entry, prompt_id)
+    QUALIFY row_number() OVER (
+        PARTITION BY study, metric, entry, prompt_id, seed_place
+        ORDER BY value
+    ) > 1
+);

@@ -1,12 +1,25 @@
--- The scores of a study, one row for each entry and metric, in lists of equal length.
+-- The scores of a study by prompt, one row for each entry and metric, in lists of equal length. Sums
+-- are compensated, as the order in which rows come is not always the same.
+WITH by_prompt AS (
+    SELECT
+        metric,
+        entry,
+        prompt_id,
+        min(task) AS task,
+        favg(value) AS mean,
+        count(*) AS samples,
+        bool_and(value IN (0, 1)) AS is_binary
+    FROM entry_scores
+    WHERE study = $study
+    GROUP BY metric, entry, prompt_id
+)
 SELECT
     metric,
     entry,
-    count(DISTINCT prompt_id) AS prompts,
-    list(prompt_id ORDER BY prompt_id, seed_place) AS prompt_ids,
-    list(task ORDER BY prompt_id, seed_place) AS tasks,
-    list(value ORDER BY prompt_id, seed_place) AS values
-FROM entry_scores
-WHERE study = $study
+    list(task ORDER BY prompt_id) AS tasks,
+    list(mean ORDER BY prompt_id) AS means,
+    list(samples ORDER BY prompt_id) AS samples,
+    list(is_binary ORDER BY prompt_id) AS binary
+FROM by_prompt
 GROUP BY metric, entry
 ORDER BY metric, entry;

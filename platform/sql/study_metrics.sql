@@ -1,5 +1,8 @@
 -- The metrics of each study in its own order, at the version of its newest run.
-CREATE VIEW study_metrics AS
+CREATE OR REPLACE TYPE metric_enum AS ENUM (
+    SELECT DISTINCT unnest(metrics).name AS metric FROM newest_runs ORDER BY metric
+);
+CREATE OR REPLACE TABLE study_metrics AS
 WITH listed AS (
     SELECT
         study,
@@ -10,6 +13,6 @@ WITH listed AS (
 SELECT
     study,
     place,
-    item.name AS metric,
+    item.name::metric_enum AS metric,
     item.version AS metric_version
 FROM listed;

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,11 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bakeoff.platform.leaderboard import leaderboard
 from bakeoff.platform.metrics import build_metric
 from bakeoff.platform.plan import wanted_items
 from bakeoff.platform.profiling import MemoryGauge
 from bakeoff.platform.run import carry_out, prepare
 from bakeoff.platform.schemas import SAMPLES, SCORES
+from bakeoff.platform.status import status
 from bakeoff.platform.store import Store
 from bakeoff.platform.study import Entry, Study, read_study
 from bakeoff.platform.views import open_views
@@ -120,46 +123,81 @@ def _write(file: Path, schema: pa.Schema, columns: dict[str, pa.Array | str], ro
 
 
 def resume(large: LargeStore) -> Cost:
-    """Run the study again, in a process of its own so that earlier work leaves no memory behind."""
+    """Run the study again: nothing is left to do."""
+    return _alone(_resume, large)
+
+
+def show_leaderboard(large: LargeStore) -> Cost:
+    """Read the standings of the study, from a closed store on."""
+    return _alone(_show_leaderboard, large)
+
+
+def show_status(large: LargeStore) -> Cost:
+    """Read how far the study has come, from a closed store on."""
+    return _alone(_show_status, large)
+
+
+def _alone(read: Callable[[LargeStore], None], large: LargeStore) -> Cost:
+    """Measure in a process of its own, so that earlier work leaves no memory behind."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
-        return pool.apply(_resume, (large,))
+        return pool.apply(_measured, (read, large))
 
 
-def _resume(large: LargeStore) -> Cost:
+def _measured(read: Callable[[LargeStore], None], large: LargeStore) -> Cost:
     gauge, start = MemoryGauge("cpu"), time.perf_counter()
+    read(large)
+    return Cost(large.scores, time.perf_counter() - start, gauge.peak_bytes())
+
+
+def _resume(large: LargeStore) -> None:
     result = carry_out(prepare(large.study, Store.open(large.path), 64), 1, print)
     assert result.made == 0
-    return Cost(large.scores, time.perf_counter() - start, gauge.peak_bytes())
+
+
+def _show_leaderboard(large: LargeStore) -> None:
+    board = leaderboard(open_views(large.path))
+    assert sum(len(standing.scores) for standing in board.standings) == ENTRIES * len(METRICS)
+
+
+def _show_status(large: LargeStore) -> None:
+    (found,) = status(Store.open(large.path))
+    assert found.state == "done"
 
 
 def win_counts(large: LargeStore) -> tuple[float, Wins]:
     """Return seconds, from a closed store on, and the wins of every entry over the baseline."""
     start = time.perf_counter()
     views = open_views(large.path)
-    rows = views.query("win_counts", study=large.study.name, opponent=BASELINE)
-    wins = {(row["metric"], row["entry"]): row["above"] + row["equal"] / 2 for row in rows}
+    rows = views.query("outcomes", study=large.study.name, metric=None, opponent=BASELINE)
+    wins = {
+        (row["metric"], row["entry"]): sum(row["above"]) + sum(row["equal"]) / 2 for row in rows
+    }
     return time.perf_counter() - start, wins
 
 
 def pandas_win_counts(large: LargeStore) -> tuple[float, Wins]:
-    """Return the same, from the same parts, by pandas."""
+    """Return the same from the same parts by pandas: a metric at a time, names as categories."""
     import pandas as pd
 
     start = time.perf_counter()
     columns = ["sample_id", "recipe_id", "prompt_id", "seed"]
     samples = pd.read_parquet(large.path / "samples", columns=columns)
-    parts = [
-        pd.read_parquet(large.path / f"scores/metric={name}", columns=["sample_id", "value"])
-        for name in METRICS
-    ]
-    scores = pd.concat(parts, keys=METRICS, names=["metric"]).reset_index("metric")
-    scored = scores.merge(samples, on="sample_id")
     names = {entry.recipe.recipe_id: entry.name for entry in large.study.entries}
-    scored["entry"] = scored["recipe_id"].map(names)
-    unit = ["metric", "prompt_id", "seed"]
-    opponents = scored[scored["entry"] == BASELINE][[*unit, "value"]]
-    pairs = scored[scored["entry"] != BASELINE].merge(opponents, on=unit, suffixes=("", "_of_it"))
-    won = (pairs["value"] > pairs["value_of_it"]) + 0.5 * (pairs["value"] == pairs["value_of_it"])
-    wins = won.groupby([pairs["metric"], pairs["entry"]]).sum()
-    return time.perf_counter() - start, {key: float(value) for key, value in wins.items()}
+    samples["entry"] = samples.pop("recipe_id").map(names).astype("category")
+    samples["prompt_id"] = samples["prompt_id"].astype("category")
+    unit, wins = ["prompt_id", "seed"], {}
+    for name in METRICS:
+        part = large.path / f"scores/metric={name}"
+        scored = pd.read_parquet(part, columns=["sample_id", "value"]).merge(
+            samples, on="sample_id"
+        )
+        is_opponent = scored["entry"] == BASELINE
+        opponents = scored.loc[is_opponent, [*unit, "value"]]
+        pairs = scored[~is_opponent].merge(opponents, on=unit, suffixes=("", "_of_it"))
+        won = (pairs["value"] > pairs["value_of_it"]) + 0.5 * (
+            pairs["value"] == pairs["value_of_it"]
+        )
+        counted = won.groupby(pairs["entry"], observed=True).sum()
+        wins |= {(name, entry): float(value) for entry, value in counted.items()}
+    return time.perf_counter() - start, wins

@@ -15,6 +15,8 @@ from tests.benchmarks.large_store import (
     LargeStore,
     pandas_win_counts,
     resume,
+    show_leaderboard,
+    show_status,
     win_counts,
     write_large_store,
 )
@@ -69,12 +71,17 @@ def print_large_store(given: argparse.Namespace) -> None:
     with TemporaryDirectory(dir="/var/tmp") as folder:
         large = write_large_store(Path(folder) / "store", given.rows)
         print(f"store of {large.scores:,} score rows, {large.bytes / 1e6:,.0f} MB", flush=True)
-        cost = resume(large)
-        print(
-            f"resume with nothing to do     {cost.seconds:7.1f} s  "
-            f"{cost.memory_bytes / 1e6:,.0f} MB above the start",
-            flush=True,
-        )
+        for label, measure in (
+            ("resume with nothing to do", resume),
+            ("bakeoff status", show_status),
+            ("bakeoff leaderboard", show_leaderboard),
+        ):
+            cost = measure(large)
+            print(
+                f"{label:29} {cost.seconds:7.1f} s  "
+                f"{cost.memory_bytes / 1e6:,.0f} MB above the start",
+                flush=True,
+            )
         print_query(large)
 
 

@@ -1,6 +1,8 @@
 """The SQL on rows that a person can add up in their head."""
 
+import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +30,14 @@ def composition(**entries: dict[str, list[Any]]) -> dict[str, dict[str, dict[str
     return {"composition": {names[name]: found for name, found in entries.items()}}
 
 
-def pairs(views: Views, opponent: str | None = A) -> dict[tuple[str, str], list[tuple]]:
-    found = views.query("paired_scores", study="study", metric="composition", opponent=opponent)
+Outcomes = tuple[list[int], list[int], list[int], int]
+
+
+def outcomes(views: Views, opponent: str | None = A) -> dict[tuple[str, str], Outcomes]:
+    """Return how often an entry is above, equal and below, by prompt, and what has no pair."""
+    found = views.query("outcomes", study="study", metric="composition", opponent=opponent)
     return {
-        (row["entry"], row["opponent"]): list(
-            zip(row["prompt_ids"], row["values"], row["opponent_values"], strict=True)
-        )
+        (row["entry"], row["opponent"]): (row["above"], row["equal"], row["below"], row["missing"])
         for row in found
     }
 
@@ -47,7 +51,7 @@ def test_an_empty_store_has_every_query_and_no_row(tmp_path: Path) -> None:
         assert views.query(name, study="s") == []
     for name in ("features", "reference_features"):
         assert views.query(name, **named) == []
-    assert views.query("paired_scores", **named, opponent=None) == []
+    assert views.query("outcomes", **named, opponent=None) == []
     assert views.query("trace_means", study="s", entry="e") == []
     assert views.query("token_maps", sample_id="x") == []
     for name in ("traced_entries", "entry_tokens"):
@@ -70,40 +74,39 @@ def test_a_folder_that_is_no_store_is_refused(tmp_path: Path) -> None:
         open_views(tmp_path / "nowhere")
 
 
-def test_scores_come_in_lists_with_their_prompts(writer: StoreWriter) -> None:
-    writer.run(composition(a={"x-1": [1, 0], "y-1": [1, 1]}, b={"x-1": [0, 0]}))
+def test_scores_come_in_lists_by_prompt(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1, 0], "y-1": [1, 1]}, b={"x-1": [0.25, 0.5]}))
     rows = open_views(writer.path).query("scores_by_entry", study="study")
     assert rows == [
         {
             "metric": "composition",
             "entry": A,
-            "prompts": 2,
-            "prompt_ids": ["x-1", "x-1", "y-1", "y-1"],
-            "tasks": ["x", "x", "y", "y"],
-            "values": [1.0, 0.0, 1.0, 1.0],
+            "tasks": ["x", "y"],
+            "means": [0.5, 1.0],
+            "samples": [2, 2],
+            "binary": [True, True],
         },
         {
             "metric": "composition",
             "entry": B,
-            "prompts": 1,
-            "prompt_ids": ["x-1", "x-1"],
-            "tasks": ["x", "x"],
-            "values": [0.0, 0.0],
+            "tasks": ["x"],
+            "means": [0.375],
+            "samples": [2],
+            "binary": [False],
         },
     ]
 
 
-def test_pairs_share_prompt_and_seed_place(writer: StoreWriter) -> None:
+def test_scores_meet_on_prompt_and_seed_place(writer: StoreWriter) -> None:
     writer.run(composition(a={"x-1": [0, 1], "x-2": [0, 0]}, b={"x-1": [1, 1], "x-2": [0, 1]}))
-    expected = [("x-1", 1.0, 0.0), ("x-1", 1.0, 1.0), ("x-2", 0.0, 0.0), ("x-2", 1.0, 0.0)]
-    assert pairs(open_views(writer.path)) == {(B, A): expected}
+    assert outcomes(open_views(writer.path)) == {(B, A): ([1, 1], [1, 1], [0, 0], 0)}
 
 
-def test_entries_with_other_seeds_are_paired_by_place(writer: StoreWriter) -> None:
+def test_entries_with_other_seeds_meet_by_place(writer: StoreWriter) -> None:
     scores = composition(a={"x-1": [0, 1]}, b={"x-1": [1, 0]})
     writer.run(scores, copies={B: A})
     views = open_views(writer.path)
-    assert pairs(views) == {(B, A): [("x-1", 1.0, 0.0), ("x-1", 0.0, 1.0)]}
+    assert outcomes(views) == {(B, A): ([1], [0], [1], 0)}
     controls = {r["entry"]: r["control_of"] for r in views.query("study_entries", study="study")}
     assert controls == {A: None, B: A}
 
@@ -115,41 +118,71 @@ def test_a_control_is_named_after_the_baseline_wherever_it_stands(writer: StoreW
 
 
 @pytest.mark.parametrize("gap", [None, MISSING, float("nan"), float("inf")])
-def test_a_missing_score_leaves_a_half_pair_on_either_side(writer: StoreWriter, gap: Any) -> None:
+def test_a_missing_score_leaves_the_other_side_without_a_pair(
+    writer: StoreWriter, gap: Any
+) -> None:
     scores = composition(a={"x-1": [1], "x-2": [gap]}, b={"x-1": [gap], "x-2": [1]})
     writer.run(scores)
     views = open_views(writer.path)
-    assert pairs(views) == {(B, A): [("x-1", None, 1.0), ("x-2", 1.0, None)]}
-    values = {r["entry"]: r["values"] for r in views.query("scores_by_entry", study="study")}
-    assert values == {A: [1.0], B: [1.0]}
+    assert outcomes(views) == {(B, A): ([], [], [], 2)}
+    means = {r["entry"]: r["means"] for r in views.query("scores_by_entry", study="study")}
+    assert means == {A: [1.0], B: [1.0]}
 
 
-def test_a_prompt_that_one_side_never_saw_is_a_half_pair(writer: StoreWriter) -> None:
+def test_a_prompt_that_one_side_never_saw_has_no_pair(writer: StoreWriter) -> None:
     writer.run(composition(a={"x-1": [1], "x-2": [1]}, b={"x-1": [1, 0]}))
-    expected = [("x-1", 1.0, 1.0), ("x-1", 0.0, None), ("x-2", None, 1.0)]
-    assert pairs(open_views(writer.path)) == {(B, A): expected}
+    assert outcomes(open_views(writer.path)) == {(B, A): ([0], [1], [0], 2)}
 
 
-def test_all_ordered_pairs_are_there_when_no_opponent_is_named(writer: StoreWriter) -> None:
+def test_all_entries_meet_all_others_when_no_opponent_is_named(writer: StoreWriter) -> None:
     writer.run(composition(a={"x-1": [1]}, b={"x-1": [0]}, c={"x-1": [1]}))
-    found = pairs(open_views(writer.path), opponent=None)
+    found = outcomes(open_views(writer.path), opponent=None)
     assert set(found) == {(x, y) for x in (A, B, C) for y in (A, B, C) if x != y}
-    assert found[A, B] == [("x-1", 1.0, 0.0)] and found[B, A] == [("x-1", 0.0, 1.0)]
+    assert found[A, B] == ([1], [0], [0], 0) and found[B, A] == ([0], [0], [1], 0)
 
 
-def test_an_entry_without_any_score_meets_its_opponent_in_half_pairs(writer: StoreWriter) -> None:
+def test_an_entry_without_any_score_meets_its_opponent_in_no_pair(writer: StoreWriter) -> None:
     writer.run(composition(a={"x-1": [1]}, b={}))
-    assert pairs(open_views(writer.path)) == {(B, A): [("x-1", None, 1.0)]}
+    assert outcomes(open_views(writer.path)) == {(B, A): ([], [], [], 1)}
+
+
+def test_outcomes_of_all_metrics_stand_side_by_side(writer: StoreWriter) -> None:
+    scores = composition(
+        a={"x-1": [1, 1], "x-2": [0], "x-3": [None], "x-4": [1]},
+        b={"x-1": [0, 1], "x-2": [1], "x-3": [1], "x-4": [MISSING]},
+    )
+    other = {"clip_score": {A: {"x-1": [0.5]}, B: {"x-1": [0.25]}}}
+    writer.run(scores | other)
+    rows = open_views(writer.path).query("outcomes", study="study", metric=None, opponent=A)
+    head = {"entry": B, "opponent": A}
+    assert rows == [
+        {"metric": "clip_score"} | head | {"above": [0], "equal": [0], "below": [1], "missing": 0},
+        {"metric": "composition"}
+        | head
+        | {"above": [0, 1], "equal": [1, 0], "below": [1, 0], "missing": 2},
+    ]
 
 
 def test_a_sample_stored_twice_counts_once(writer: StoreWriter) -> None:
-    scores = composition(a={"x-1": [1]}, b={"x-1": [0]})
+    scores = composition(a={"x-1": [1, 1], "x-2": [1]}, b={"x-1": [0, 0], "x-2": [1]})
     writer.run(scores)
-    writer.run(scores, part="-again")
+    again = composition(a={"x-1": [1]}, b={"x-1": [0]})
+    writer.run(again, part="-again")
+    writer.run(scores, minute=5, part="-whole")
     views = open_views(writer.path)
-    assert pairs(views) == {(B, A): [("x-1", 0.0, 1.0)]}
-    assert [r["samples"] for r in views.query("study_entries", study="study")] == [1, 1]
+    assert outcomes(views) == {(B, A): ([0, 0], [0, 1], [2, 0], 0)}
+    assert [r["samples"] for r in views.query("study_entries", study="study")] == [3, 3]
     assert len(views.query("pictures", study="study", prompt_ids=["x-1"])) == 2
+
+
+def test_of_a_score_stored_twice_the_least_counts(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1, 1]}, b={"x-1": [1, 1]}))
+    head = {"metric": "composition", "metric_version": version("composition")}
+    values = {"m a x-1 0": 3.0, "m b x-1 1": 0.5}
+    again = [head | {"sample_id": sample, "value": value} for sample, value in values.items()]
+    Store(writer.path).write("scores", "again", again)
+    rows = open_views(writer.path).query("scores_by_entry", study="study")
+    assert [(row["means"], row["samples"]) for row in rows] == [([1.0], [2]), ([0.75], [2])]
 
 
 def test_a_studys_newest_run_decides_its_entries(writer: StoreWriter) -> None:
@@ -173,7 +206,7 @@ def test_scores_of_another_metric_version_are_left_out(writer: StoreWriter) -> N
     old = {"sample_id": "m a x-1 0", "metric": "composition", "metric_version": "0", "value": 0.0}
     store.write("scores", "old", [old])
     rows = open_views(writer.path).query("scores_by_entry", study="study")
-    assert [row["values"] for row in rows] == [[1.0, 1.0]]
+    assert [row["means"] for row in rows] == [[1.0, 1.0]]
 
 
 def test_costs_are_the_median_over_warm_batches(writer: StoreWriter) -> None:
@@ -350,6 +383,33 @@ def test_views_keep_what_they_saw_while_a_run_writes_on(writer: StoreWriter) -> 
     ] == [2]
 
 
+def test_pictures_are_found_without_a_look_at_the_scores(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1]}))
+    views = open_views(writer.path)
+    shutil.rmtree(writer.path / "scores")
+    assert len(views.query("pictures", study="study", prompt_ids=["x-1"])) == 1
+    with pytest.raises(duckdb.IOException):
+        views.query("scores_by_entry", study="study")
+
+
+def test_what_could_not_be_read_once_can_be_asked_for_again(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1]}, b={"x-1": [0]}))
+    views = open_views(writer.path)
+    away = (writer.path / "samples").rename(writer.path / "away")
+    with pytest.raises(duckdb.IOException):
+        outcomes(views)
+    away.rename(writer.path / "samples")
+    assert outcomes(views) == {(B, A): ([0], [0], [1], 0)}
+
+
+def test_threads_that_ask_at_once_get_the_same(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1]}, b={"x-1": [0]}))
+    views = open_views(writer.path)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: outcomes(views), range(8)))
+    assert found == [{(B, A): ([0], [0], [1], 0)}] * 8
+
+
 def test_prompts_that_a_study_no_longer_names_do_not_count(writer: StoreWriter) -> None:
     writer.run(composition(a={"x-1": [1], "x-2": [0]}))
     writer.run(composition(a={"x-2": [0]}), part="-less", minute=1)
@@ -357,7 +417,7 @@ def test_prompts_that_a_study_no_longer_names_do_not_count(writer: StoreWriter) 
     (row,) = views.query("study_entries", study="study")
     assert (row["samples"], row["prompts"]) == (1, 1)
     (scores,) = views.query("scores_by_entry", study="study")
-    assert scores["values"] == [0]
+    assert scores["means"] == [0]
 
 
 def test_the_connection_is_closed_to_what_a_store_may_hold(writer: StoreWriter) -> None:
@@ -407,7 +467,7 @@ def test_a_hundred_thousand_scores_are_paired_in_seconds(tmp_path: Path) -> None
     store.write("runs", "r", [run])
     views = open_views(store.path)
     start = time.monotonic()
-    assert len(pairs(views, opponent="m/r0")[("m/r1", "m/r0")]) == 10_000
+    assert sum(outcomes(views, opponent="m/r0")[("m/r1", "m/r0")][1]) == 10_000
     assert time.monotonic() - start < 30
 
 
@@ -430,13 +490,3 @@ def test_latency_is_told_in_percentiles_of_one_batch_size_and_the_first_batch_ap
     }
     assert {row["entry"] for row in rows} == {A}
     assert {row["stage"] for row in rows} >= set(STAGE_SHARES)
-
-
-def test_wins_are_counted_by_metric_on_whole_pairs(writer: StoreWriter) -> None:
-    scores = composition(
-        a={"x-1": [1, 1], "x-2": [0], "x-3": [None], "x-4": [1]},
-        b={"x-1": [0, 1], "x-2": [1], "x-3": [1], "x-4": [MISSING]},
-    )
-    writer.run(scores)
-    rows = open_views(writer.path).query("win_counts", study="study", opponent=A)
-    assert rows == [{"metric": "composition", "entry": B, "pairs": 3, "above": 1, "equal": 1}]
