@@ -13,6 +13,7 @@ from rich.text import Text
 GAPS = (2, 1)  # between columns: the second where the first asks for another table
 NAMES_SHARE = 3  # names take at most a third of the width,
 NAMES_LEAST = 16  # or this many columns, and are folded beyond
+Cell = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Column:
     """A heading and, for every row that is no head, a value and what stands dim below it."""
 
     heading: str
-    cells: Sequence[tuple[str, str]]
+    cells: Sequence[Cell]
 
     @property
     def width(self) -> int:
@@ -80,15 +81,20 @@ class FoldingTable:
         for column in columns:
             heading = "\n".join(wrap(column.heading, column.width, break_long_words=False))
             table.add_column(Text(heading), justify="right", overflow="fold")
-        cells = iter(zip(*(column.cells for column in columns), strict=True))
-        for line in self.lines:
+        for line, cells in self.rows(columns):
             if line.is_head:
                 table.add_row(Text(line.name, style="bold"))
             else:
-                table.add_row(*map(_two_lines, ((line.name, line.remark), *next(cells))))
+                table.add_row(*map(_two_lines, ((line.name, line.remark), *cells)))
         return table
 
+    def rows(self, columns: Sequence[Column]) -> Iterator[tuple[Line, Sequence[Cell]]]:
+        """Yield every line with its cells in some of the columns; a head has none."""
+        cells = iter(zip(*(column.cells for column in columns), strict=True))
+        for line in self.lines:
+            yield line, () if line.is_head else next(cells)
 
-def _two_lines(cell: tuple[str, str]) -> Text:
+
+def _two_lines(cell: Cell) -> Text:
     above, below = cell
     return Text(above).append(f"\n{below}", style="dim") if below else Text(above)

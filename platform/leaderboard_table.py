@@ -22,13 +22,15 @@ Shown = tuple[str, str]  # a value and what stands below it
 
 def render(board: Leaderboard, *, by_task: bool = False) -> RenderableType:
     """Return the table of a leaderboard, on demand that of its tasks, and the notes."""
-    lines = list(_lines(board))
-    parts: list[RenderableType] = [
-        FoldingTable(f"Study {board.study}", lines, list(_columns(board)))
-    ]
+    parts: list[RenderableType] = [table_of(board)]
     if by_task and board.decided_by:
-        parts += ["", _tasks(board, lines)]
+        parts += ["", _tasks(board, list(_lines(board)))]
     return Stack(*parts, "", _dim(notes_of(board)))
+
+
+def table_of(board: Leaderboard) -> FoldingTable:
+    """Return the table of a leaderboard alone."""
+    return FoldingTable(f"Study {board.study}", list(_lines(board)), list(_columns(board)))
 
 
 def render_groups(board: Leaderboard, groups: Sequence[Group], terms: Terms) -> RenderableType:

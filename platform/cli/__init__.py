@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from bakeoff.platform.cli.benchmarks import benchmarks
 from bakeoff.platform.cli.compact import compact
 from bakeoff.platform.cli.dashboard import dashboard
+from bakeoff.platform.cli.export import export
 from bakeoff.platform.cli.leaderboard import leaderboard
 from bakeoff.platform.cli.merge import merge
 from bakeoff.platform.cli.metrics import metrics
@@ -51,6 +52,7 @@ for verb in (
     leaderboard,
     show,
     traces,
+    export,
     status,
     verify,
     replay,
