@@ -4,6 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow.parquet as pq
+
+from bakeoff.platform.places import Place, each, opened
 from bakeoff.platform.plan import Shard
 from bakeoff.platform.store import Store
 from bakeoff.samplers.cost import row_evaluations
@@ -29,6 +32,18 @@ class Estimate:
     size_bytes: int | None
     files: int
     unmeasured: tuple[str, ...]
+
+
+@dataclass
+class Sum:
+    """A sum of costs an image × images; None once one is not known."""
+
+    total: float | None = 0.0
+
+    def add(self, each: float | None, images: int) -> None:
+        """Add the cost of so many images."""
+        if self.total is not None:
+            self.total = None if each is None else self.total + each * images
 
 
 @dataclass(frozen=True)
@@ -60,24 +75,37 @@ class Rates:
         return None if sampling is None or scoring is None else sampling + scoring
 
 
-def estimate(shards: Sequence[Shard], store: Store) -> Estimate:
+def estimate(shards: Iterable[Shard], store: Store) -> Estimate:
     """Return what the work on shards would cost; the store may not be there yet.
+
+    Shards are looked at one by one, so that there may be any number of them.
 
     Raises:
         InputError: a part of the store cannot be read.
     """
     rates = _rates(store.read("profiles", COLUMNS).to_pylist())
-    modelled = [shard for shard in shards if shard.needs_model]
-    made = sum(len(shard.items) for shard in shards if shard.part is None)
-    evaluations = _sum((rates.evaluations_of(shard), len(shard.items)) for shard in modelled)
+    images = scored = files = 0
+    evaluations, seconds = Sum(), Sum()
+    unmeasured: dict[str, None] = {}
+    for shard in shards:
+        count = len(shard.items)
+        images += count * (shard.part is None)
+        scored += count * bool(shard.metrics)
+        files += _files(shard)
+        if shard.needs_model:
+            evaluations.add(rates.evaluations_of(shard), count)
+        each = rates.seconds_of(shard)
+        seconds.add(each, count)
+        if each is None:
+            unmeasured[shard.model] = None
     return Estimate(
-        images=made,
-        scored=sum(len(shard.items) for shard in shards if shard.metrics),
-        row_evaluations=None if evaluations is None else round(evaluations),
-        worker_seconds=_sum((rates.seconds_of(shard), len(shard.items)) for shard in shards),
-        size_bytes=_bytes_of_pictures(store, made),
-        files=sum(map(_files, shards)),
-        unmeasured=tuple({s.model: None for s in shards if rates.seconds_of(s) is None}),
+        images=images,
+        scored=scored,
+        row_evaluations=None if evaluations.total is None else round(evaluations.total),
+        worker_seconds=seconds.total,
+        size_bytes=_bytes_of_pictures(store, images),
+        files=files,
+        unmeasured=tuple(unmeasured),
     )
 
 
@@ -118,21 +146,17 @@ def _images(rows: Iterable[Row]) -> int:
     return sum(row["images"] for row in rows if row["stage"] == "network")
 
 
-def _sum(costs: Iterable[tuple[float | None, int]]) -> float | None:
-    """Return the sum of costs an image × images; None if one is not known."""
-    total = 0.0
-    for each, images in costs:
-        if each is None:
-            return None
-        total += each * images
-    return total
-
-
 def _bytes_of_pictures(store: Store, images: int) -> int | None:
     if not images:
         return 0
-    sizes, rows = store.sizes("samples"), store.count("samples")
+    sizes = store.sizes("samples")
+    rows = sum(each(_rows, list(sizes)))
     return round(sum(sizes.values()) / rows * images) if rows else None
+
+
+def _rows(part: Place) -> int:
+    with opened(part) as file:
+        return int(pq.read_metadata(file).num_rows)
 
 
 def _files(shard: Shard) -> int:

@@ -1,11 +1,15 @@
-"""Shards on Ray Data: one row is one shard, each stage a pool of actors, small rows come back."""
+"""Shards on Ray Data: one row is one shard, each stage a pool of actors, small rows come back.
+
+A row starts as a slip, on which the worker that comes to it asks the foreman for a shard.
+"""
 
 import logging
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 # Read when Ray is imported. Its C++ side would else tell of every restarted worker on the terminal,
@@ -16,10 +20,14 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
 import ray.data
+from ray.actor import ActorHandle
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from bakeoff.platform.plan import Shard
-from bakeoff.platform.sampling import SamplerStage, Workplace
-from bakeoff.platform.scoring import ScorerStage
+from bakeoff.platform.foreman import Crew, Foreman
+from bakeoff.platform.plan import Count, Plan
+from bakeoff.platform.sampling import Workplace
+from bakeoff.platform.slips import Slips
+from bakeoff.platform.stages import Sampler, Scorer
 from bakeoff.samplers.errors import InputError
 
 Device = Literal["cpu", "cuda"]
@@ -145,53 +153,76 @@ def _without_log_level_line() -> Iterator[None]:
             os.close(terminal)
 
 
-def execute(
-    shards: Sequence[Shard],
-    references: Sequence[ReferenceSet],
-    workplace: Workplace,
-    machine: Machine,
-) -> Iterator[Progress]:
+@dataclass(frozen=True)
+class Job:
+    """What a run is to do: a plan, made where it is followed, and what it comes to."""
+
+    make_plan: Callable[[], Plan]
+    count: Count
+    references: Sequence[ReferenceSet]
+    batch_size: int
+
+
+def execute(job: Job, workplace: Workplace, machine: Machine) -> Iterator[Progress]:
     """Do all the work on the cluster that is up, and tell of each shard when it is done.
 
     Stages write their own parts: what is told here is already in the store. A worker that dies is
     started anew and its shard repeated, which overwrites the same parts.
 
     Raises:
-        RunStopped: a worker cannot write, a later run has claimed the store, or Ray failed.
+        RunStopped: a worker cannot write, a part of the store is damaged, a later run has claimed
+            the store, or Ray failed.
     """
     _quieten_ray_data()
-    rows = [_row("shard", shard.to_json(), shard.part or "") for shard in shards]
-    rows += [_row("references", one.benchmark, one.metric) for one in references]
-    data: ray.data.Dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
-    if sampling := sum(shard.needs_model for shard in shards):
-        data = data.map(
-            SamplerStage,  # type: ignore[arg-type] # Ray's types know functions only
-            fn_constructor_args=(workplace,),
-            compute=ray.data.ActorPoolStrategy(size=min(machine.workers, sampling)),
-            **machine.request(SAMPLER_SHARE),
-        )
-    scorers = -(-machine.workers // SAMPLERS_PER_SCORER)
-    data = data.map(
-        ScorerStage,  # type: ignore[arg-type]
-        fn_constructor_args=(workplace,),
-        compute=ray.data.ActorPoolStrategy(size=scorers),
-        **machine.request(SCORER_SHARE),
-    )
     try:
-        for row in data.iter_rows():
-            if row["stopped"]:
-                raise RunStopped(row["stopped"])
-            yield Progress(row["images"], row["made"], row["failed"])
+        with _foreman(job, machine) as foreman:
+            for row in _data(job, workplace, machine, foreman).iter_rows():
+                if row["stopped"]:
+                    raise RunStopped(row["stopped"])
+                if row["slip"]:
+                    foreman.done.remote(row["slip"])
+                if row["kind"] != "nothing":
+                    yield Progress(row["images"], row["made"], row["failed"])
     except ray.exceptions.RayError as error:
         raise RunStopped(f"Ray failed ({type(error).__name__}): {error}".splitlines()[0]) from error
 
 
-def _row(kind: str, work: str, part: str = "") -> dict[str, Any]:
-    images = len(Shard.from_json(work).items) if kind == "shard" else 0
-    return {
-        "kind": kind, "work": work, "part": part,
-        "images": images, "made": 0, "failed": 0, "stopped": "",
-    }  # fmt: skip
+@contextmanager
+def _foreman(job: Job, machine: Machine) -> Iterator[ActorHandle]:
+    """Start the foreman beside the driver, and dismiss it in the end."""
+    node = ray.get_runtime_context().get_node_id()
+    here = NodeAffinitySchedulingStrategy(node, soft=False)
+    hired = ray.remote(Foreman).options(num_cpus=0, scheduling_strategy=here)
+    foreman: Any = hired.remote(job.make_plan, job.count, Crew(machine.workers, job.batch_size))
+    try:
+        yield foreman
+    finally:
+        ray.kill(foreman)
+
+
+def _data(
+    job: Job, workplace: Workplace, machine: Machine, foreman: ActorHandle
+) -> ray.data.Dataset:
+    first = [
+        {"kind": "references", "work": one.benchmark, "part": one.metric} for one in job.references
+    ]
+    data = ray.data.read_datasource(Slips(foreman, first), override_num_blocks=1, num_cpus=0)
+    if modelled := sum(job.count.by_model.values()):
+        samplers = min(machine.workers, -(-modelled // job.batch_size))
+        data = data.map(
+            Sampler,
+            fn_constructor_args=(workplace, foreman),
+            # A slip that waits behind a shard would not be there for a worker that is free.
+            compute=ray.data.ActorPoolStrategy(size=samplers, max_tasks_in_flight_per_actor=1),
+            **machine.request(SAMPLER_SHARE),
+        )
+    scorers = -(-machine.workers // SAMPLERS_PER_SCORER)
+    return data.map(
+        Scorer,
+        fn_constructor_args=(workplace, foreman),
+        compute=ray.data.ActorPoolStrategy(size=scorers),
+        **machine.request(SCORER_SHARE),
+    )
 
 
 def _quieten_ray_data() -> None:
@@ -199,3 +230,4 @@ def _quieten_ray_data() -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    context.target_max_block_size = 1  # bytes: whatever a row takes, it travels alone

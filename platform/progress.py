@@ -3,12 +3,25 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from bakeoff.platform.benchmarks import Prompt
-from bakeoff.platform.plan import sample_id
+from bakeoff.platform.plan import Wanted
 from bakeoff.platform.store import Store
+from bakeoff.platform.stored import MetricKey, Stored, read_stored
 
 PLANNED = ("run_id", "started", "study_name", "entries", "metrics", "prompts")
 Run = Mapping[str, Any]  # a row of `runs`
+
+
+class Standing(NamedTuple):
+    """How many samples a run planned, and how far they are; `scores` counts those missing."""
+
+    planned: int
+    made: int
+    scored: int  # by every metric
+    failed: int  # at anything, and not scored
+    scores: int
 
 
 class Lack(NamedTuple):
@@ -30,30 +43,38 @@ def newest_runs(store: Store) -> list[Run]:
     return list(newest.values())
 
 
-def planned_samples(run: Run) -> Iterator[str]:
-    """Yield the sample_id of every sample that a run planned."""
-    for entry in run["entries"]:
-        for seed in entry["seeds"]:
-            for prompt in run["prompts"]:
-                yield sample_id(
-                    model=entry["model"],
-                    weights_hash=entry["weights_hash"],
-                    recipe_id=entry["recipe_id"],
-                    benchmark=entry["benchmark"],
-                    prompt=Prompt(prompt["prompt_id"], prompt["prompt"], task=""),
-                    seed=seed,
-                )
+def standing(run: Run, stored: Stored) -> Standing:
+    """Return how far the samples that a run planned are."""
+    total = np.zeros(len(Standing._fields), np.int64)
+    for wanted in _wanted(run):
+        for _, digests in wanted.windows():
+            made = whole = stored.samples.find(digests) >= 0
+            scores = 0
+            for metric in run["metrics"]:
+                scored = stored.scored(MetricKey(metric["name"], metric["version"]), digests)
+                whole = whole & scored
+                scores += int((~scored).sum())
+            failed = np.zeros(len(digests), bool)
+            for ids in stored.failed.values():
+                failed |= ids.hold(digests)
+            failed &= ~whole
+            total += (len(digests), made.sum(), whole.sum(), failed.sum(), scores)
+    return Standing(*total.tolist())
 
 
 def lacks(store: Store) -> list[Lack]:
     """Return what each study lacks, the one run last first; what is complete is left out."""
-    stored, scored = set(store.sample_parts()), store.score_keys()
+    stored = read_stored(store, traces=False, tries=None)
     found = []
     for run in newest_runs(store):
-        planned = set(planned_samples(run))
-        metrics = [(metric["name"], metric["version"]) for metric in run["metrics"]]
-        scores = sum((one, *metric) not in scored for one in planned for metric in metrics)
-        lack = Lack(run["study_name"], len(planned), len(planned - stored), scores)
+        far = standing(run, stored)
+        lack = Lack(run["study_name"], far.planned, far.planned - far.made, far.scores)
         if lack.samples or lack.scores:
             found.append(lack)
     return found
+
+
+def _wanted(run: Run) -> Iterator[Wanted]:
+    prompts = [Prompt(one["prompt_id"], one["prompt"], task="") for one in run["prompts"]]
+    for entry in run["entries"]:
+        yield Wanted(entry, prompts, entry["seeds"])

@@ -2,19 +2,30 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from bakeoff.platform.execution import Device, Progress, ReferenceSet, RunStopped, cluster, execute
+from bakeoff.platform.attempts import forget
+from bakeoff.platform.execution import (
+    Device,
+    Job,
+    Progress,
+    ReferenceSet,
+    RunStopped,
+    cluster,
+    execute,
+)
 from bakeoff.platform.heartbeat import beating, check_alone
 from bakeoff.platform.isolation import TRIES
 from bakeoff.platform.metrics import build_metric
 from bakeoff.platform.persistence import persistently
-from bakeoff.platform.plan import MetricKey, Shard, Stored, plan
+from bakeoff.platform.plan import Count, Plan, read_plan
 from bakeoff.platform.provenance import new_run_id, run_row
 from bakeoff.platform.sampling import Workplace
 from bakeoff.platform.store import Store
+from bakeoff.platform.stored import MetricKey
 from bakeoff.platform.study import Study
 from bakeoff.samplers.catalog import check_recipe, weight_files, weights_hash
 from bakeoff.samplers.errors import InputError
@@ -28,7 +39,7 @@ class Work:
     store: Store
     weights_hashes: Mapping[str, str]  # by model name
     metrics: tuple[MetricKey, ...]
-    shards: tuple[Shard, ...]
+    count: Count
     references: tuple[ReferenceSet, ...]
     batch_size: int
     given_up: int = 0  # samples that failed in earlier runs and are left at that
@@ -37,12 +48,25 @@ class Work:
     @property
     def images(self) -> int:
         """The number of samples to make or to score."""
-        return _images(self.shards)
+        return self.count.images
 
     @property
     def is_due(self) -> bool:
         """Whether there is anything to do."""
-        return bool(self.shards or self.references)
+        return bool(self.images or self.references)
+
+    def make_plan(self) -> Plan:
+        """Return the plan by what the store holds now; it is too large to be kept here.
+
+        Raises:
+            InputError: a part of the store is damaged.
+        """
+        return self.plan_maker(self.store)()
+
+    def plan_maker(self, store: Store) -> Callable[[], Plan]:
+        """Return what makes the plan, wherever it is called, from the store given."""
+        tries = None if self.retry_failures else TRIES
+        return partial(read_plan, self.study, store, self.weights_hashes, self.metrics, tries)
 
 
 @dataclass(frozen=True)
@@ -74,11 +98,11 @@ def prepare(study: Study, store: Store, batch_size: int, *, retry_failures: bool
             raise InputError(f"{entry.name}: {error}") from None
     described = [build_metric(name).info for name in study.metrics]
     metrics = tuple(MetricKey(info.name, info.version) for info in described)
-    traced = store.traced_samples() if study.traces else set()
-    stored = Stored(store.sample_parts(), store.score_keys(), traced)
-    shards = every = tuple(plan(study, hashes, metrics, stored, batch_size))
-    if not retry_failures and (failed := _failed_for_good(store)):
-        shards = tuple(plan(study, hashes, metrics, stored._replace(failed=failed), batch_size))
+    tries = None if retry_failures else TRIES
+    plan = read_plan(study, store, hashes, metrics, tries)
+    count = plan.count()
+    stored = plan.stored
+    every = replace(plan, stored=replace(stored, failed={})).count() if stored.failed else count
     present = store.reference_keys()
     references = tuple(
         ReferenceSet(study.benchmark, info.name)
@@ -90,22 +114,12 @@ def prepare(study: Study, store: Store, batch_size: int, *, retry_failures: bool
         store,
         hashes,
         metrics,
-        shards,
+        count,
         references,
         batch_size,
-        given_up=_images(every) - _images(shards),
+        given_up=every.images - count.images,
         retry_failures=retry_failures,
     )
-
-
-def _images(shards: Sequence[Shard]) -> int:
-    return sum(len(shard.items) for shard in shards)
-
-
-def _failed_for_good(store: Store) -> set[tuple[str, str]]:
-    """Return (sample_id, stage) of what failed in all its tries."""
-    rows = store.read("failures", ["sample_id", "stage", "attempt"]).to_pylist()
-    return {(row["sample_id"], row["stage"]) for row in rows if row["attempt"] >= TRIES}
 
 
 def carry_out(
@@ -134,16 +148,14 @@ def carry_out(
     check_alone(work.store.path)
     with beating(work.store.path, run_id):
         store = work.store.claimed(run_id)
-        # Once more, now that workers of a killed run can add nothing behind this list.
-        work = prepare(work.study, store, work.batch_size, retry_failures=work.retry_failures)
-        if not work.is_due:
-            _note_run(work, started, run_id, workers or 0, "")
-            return Result(0, 0)
+        forget(store)
         made = failed = 0
         with cluster(workers, device, resource) as machine:
             _note_run(work, started, run_id, machine.workers, machine.device)
-            workplace = Workplace(store, run_id, machine.device)
-            for done in execute(work.shards, work.references, workplace, machine):
+            workplace = Workplace(store, run_id, machine.device, batch_size=work.batch_size)
+            # The plan is made now that workers of a killed run can add nothing behind it.
+            job = Job(work.plan_maker(store), work.count, work.references, work.batch_size)
+            for done in execute(job, workplace, machine):
                 made, failed = made + done.made, failed + done.failed
                 report(done)
                 _stop_if_failing(work, failed)
@@ -161,7 +173,7 @@ def _stop_if_failing(work: Work, failed: int) -> None:
 
 def _note_run(work: Work, started: datetime, run_id: str, workers: int, device: str) -> None:
     told = _told(work)
-    if not work.shards and _newest(work.store, work.study.name) == told:
+    if not work.images and _newest(work.store, work.study.name) == told:
         return
     facts = told | {"batch_size": work.batch_size, "workers": workers, "device": device}
     facts["files"] = _files(work.study)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from bakeoff.platform.progress import Run, newest_runs, planned_samples
+from bakeoff.platform.progress import Run, Standing, newest_runs, standing
 from bakeoff.platform.schemas import TABLES
 from bakeoff.platform.store import Store
+from bakeoff.platform.stored import read_stored
 
 SILENCE = timedelta(minutes=5)  # before a worker counts as gone: its first shard loads a model,
 SILENCES = 3  # and it may take so many times as long as its longest
@@ -60,49 +61,35 @@ def status(store: Store, now: datetime | None = None) -> list[Status]:
         InputError: a part of the store cannot be read.
     """
     at = now or datetime.now(UTC)
-    stored, scored = set(store.sample_parts()), store.score_keys()
-    failures = store.read("failures", ["sample_id"])["sample_id"].to_pylist()
+    stored = read_stored(store, traces=False, tries=1)
     workers = store.read("workers", TABLES["workers"].names).to_pylist()
     found = []
     for run in newest_runs(store):
-        planned = set(planned_samples(run))
-        metrics = [(metric["name"], metric["version"]) for metric in run["metrics"]]
-        made = planned & stored
-        whole = {one for one in made if all((one, *metric) in scored for metric in metrics)}
-        failed = (planned - whole) & set(failures)
         own = [row for row in workers if row["run_id"] == run["run_id"]]
-        found.append(_status(run, planned, made, whole, failed, own, at))
+        found.append(_status(run, standing(run, stored), own, at))
     return found
 
 
-def _status(
-    run: Run,
-    planned: set[str],
-    made: set[str],
-    whole: set[str],
-    failed: set[str],
-    rows: Sequence[Row],
-    now: datetime,
-) -> Status:
+def _status(run: Run, far: Standing, rows: Sequence[Row], now: datetime) -> Status:
     workers = tuple(
         sorted((_worker(row, now) for row in rows), key=lambda one: (one.worker, one.stage))
     )
-    left = len(planned - whole - failed)
+    left = far.planned - far.scored - far.failed
     speed = _speed(run, rows)
     state: State = "stopped"
     if not left:
-        state = "failed" if failed else "done"
+        state = "failed" if far.failed else "done"
     elif any(worker.is_alive for worker in workers):
         state = "running"
     return Status(
         study=run["study_name"],
         run_id=run["run_id"],
         state=state,
-        planned=len(planned),
-        made=len(made),
-        scored=len(whole),
+        planned=far.planned,
+        made=far.made,
+        scored=far.scored,
         running=sum(worker.at_work for worker in workers if worker.is_alive),
-        failed=len(failed),
+        failed=far.failed,
         images_per_second=speed,
         seconds_left=left / speed if speed and state == "running" else None,
         workers=workers,

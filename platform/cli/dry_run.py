@@ -15,7 +15,8 @@ def show_estimate(work: "Work", workers: int | None, console: Console) -> None:
     """Print what the work would cost; nothing is written and no model is loaded."""
     from bakeoff.platform.estimate import estimate
 
-    cost = estimate(work.shards, work.store)
+    shards = work.make_plan().shards(lambda entry, lack: work.batch_size)
+    cost = estimate(shards, work.store)
     unknown = "not known: this store holds nothing to measure it by"
     evaluations, seconds, size_bytes = cost.row_evaluations, cost.worker_seconds, cost.size_bytes
     time = f"not known: this store has no profiles of {', '.join(cost.unmeasured)}"
@@ -28,7 +29,7 @@ def show_estimate(work: "Work", workers: int | None, console: Console) -> None:
         ("row-evaluations", unknown if evaluations is None else f"{evaluations:,}"),
         ("time", time),
         ("pictures", unknown if size_bytes is None else f"{size_bytes / MEGABYTE:.1f} MB"),
-        ("files", f"{cost.files} before any `bakeoff compact`"),
+        ("files", f"at most {cost.files} before any `bakeoff compact`"),
     ):
         console.print(f"  {name}: {told}", markup=False)
 

@@ -12,12 +12,13 @@ import pyarrow.parquet as pq
 
 from bakeoff.platform.leaderboard import leaderboard
 from bakeoff.platform.metrics import build_metric
-from bakeoff.platform.plan import wanted_items
+from bakeoff.platform.plan import Plan
 from bakeoff.platform.profiling import MemoryGauge
 from bakeoff.platform.run import carry_out, prepare
 from bakeoff.platform.schemas import SAMPLES, SCORES
 from bakeoff.platform.status import status
 from bakeoff.platform.store import Store
+from bakeoff.platform.stored import Stored
 from bakeoff.platform.study import Entry, Study, read_study
 from bakeoff.platform.views import open_views
 from bakeoff.samplers.catalog import weights_hash
@@ -79,7 +80,8 @@ def _write_entry(
     number: int,
     numbers: np.random.Generator,
 ) -> None:
-    items = list(wanted_items(study, entry, weights))
+    wanted = Plan(study, {entry.model.name: weights}, (), Stored()).wanted(entry)
+    items = list(wanted.items(range(len(wanted))))
     ids = pa.array([item.sample_id for item in items])
     samples = {
         "sample_id": ids,

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bakeoff.platform.plan import MetricKey, Shard, Stored, plan
+from bakeoff.platform.plan import Plan, Shard
 from bakeoff.platform.profiling import MemoryGauge
 from bakeoff.platform.run import carry_out, prepare
 from bakeoff.platform.store import Store
+from bakeoff.platform.stored import MetricKey, Stored
 from bakeoff.platform.study import Study, read_study
 
 WORKERS = 2
@@ -74,7 +75,7 @@ def platform_seconds(study: Study, batch_size: int, place: Path) -> Loop:
 def bare_seconds(study: Study, batch_size: int) -> Loop:
     """Make, encode and score the same shards in two processes without any platform."""
     work = prepare(study, Store(Path("/nonexistent")), batch_size)
-    shards = [shard.to_json() for shard in work.shards]
+    shards = [shard.to_json() for shard in work.make_plan().shards(lambda *_: batch_size)]
     context = multiprocessing.get_context("spawn")
     ready, times = context.Barrier(WORKERS), context.Queue()
     workers = [
@@ -119,7 +120,7 @@ def _bare_loop(texts: Sequence[str], ready: Barrier, times: Queue) -> None:
 
 
 def plan_cost(samples: int) -> Cost:
-    """Plan that many samples, shard by shard, and keep none.
+    """Plan that many samples, shard by shard as they go to workers, and keep none.
 
     In a process of its own, so that earlier work leaves no memory behind.
     """
@@ -132,10 +133,8 @@ def _plan_cost(samples: int) -> Cost:
     prompts = len(_planned(1).prompts)
     study = _planned(-(-samples // prompts))
     gauge, start = MemoryGauge("cpu"), time.process_time()
-    shards = plan(
-        study, {"tiny-meissonic": "0" * 64}, [MetricKey("composition", "1")], Stored({}, set()), 64
-    )
-    planned = sum(len(shard.items) for shard in shards)
+    plan = Plan(study, {"tiny-meissonic": "0" * 64}, (MetricKey("composition", "1"),), Stored())
+    planned = sum(len(shard.items) for shard in plan.shards(lambda *_: 64) if shard.to_json())
     return Cost(planned, time.process_time() - start, gauge.peak_bytes())
 
 

@@ -10,7 +10,7 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
-from bakeoff.platform.execution import Machine, cluster, execute
+from bakeoff.platform.execution import Job, Machine, cluster, execute
 from bakeoff.platform.run import prepare
 from bakeoff.platform.sampling import Workplace
 from bakeoff.platform.store import Store
@@ -57,7 +57,8 @@ def test_work_waits_for_gpus_that_are_not_up_yet(
     with cluster(3, "cuda") as machine, ThreadPoolExecutor() as pool:
         assert machine == Machine(3, "cuda")
         workplace = Workplace(store.claimed("run"), "run", "cpu")  # the GPUs are Ray's belief only
-        done = pool.submit(lambda: list(execute(work.shards, (), workplace, machine)))
+        job = Job(work.plan_maker(work.store), work.count, (), 12)
+        done = pool.submit(lambda: list(execute(job, workplace, machine)))
         head.add_node(num_cpus=4, num_gpus=2, resources={"big": 1}, object_store_memory=MEMORY)
         assert sum(progress.made for progress in done.result(timeout=120)) == 36
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from bakeoff.platform.estimate import estimate
-from bakeoff.platform.plan import Item, MetricKey, Shard
+from bakeoff.platform.plan import Item, Shard
 from bakeoff.platform.store import Store
+from bakeoff.platform.stored import MetricKey
 from bakeoff.samplers.recipe import Recipe
 from tests.small_store import SmallStore
 

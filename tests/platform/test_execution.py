@@ -1,12 +1,7 @@
-"""Real Ray, real Parquet: however the work is cut or disturbed, the store comes out the same."""
+"""Real Ray, real Parquet: however the work is cut, the store comes out the same."""
 
-import os
 import platform
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,59 +10,20 @@ import pyarrow.parquet as pq
 import pytest
 import ray
 
-from bakeoff.platform.execution import Progress
-from bakeoff.platform.heartbeat import ALIVE_FILE
-from bakeoff.platform.run import Result, carry_out, prepare
+from bakeoff.platform.run import Result
 from bakeoff.platform.store import Store
 from bakeoff.platform.study import Study
 from bakeoff.platform.views import open_views
-from bakeoff.samplers.errors import InputError
+from tests.trials import bare_run, run, samples, scores
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
-Rows = dict[str, tuple[str, tuple[int, ...]]]
-SAMPLER_PROCESS = "ray::MapWorker(Map(SamplerStage))"
 
 
-def ignore(progress: Progress) -> None:
-    pass
-
-
-def run(
-    study: Study,
-    place: Path,
-    *,
-    batch_size: int = 4,
-    workers: int = 2,
-    report: Callable[[Progress], None] = ignore,
-) -> Result:
-    return carry_out(prepare(study, Store(place), batch_size), workers, report)
-
-
-def samples(place: Path) -> Rows:
-    """Return pixel hash and tokens of every sample; a sample that lies there twice is an error."""
-    rows = Store(place).read("samples", ["sample_id", "pixel_hash", "tokens"]).to_pylist()
-    assert len({row["sample_id"] for row in rows}) == len(rows)
-    return {row["sample_id"]: (row["pixel_hash"], tuple(row["tokens"])) for row in rows}
-
-
-def scores(place: Path) -> dict[tuple[str, str], float]:
-    rows = Store(place).read("scores", ["sample_id", "metric", "value"]).to_pylist()
-    assert len({(row["sample_id"], row["metric"]) for row in rows}) == len(rows)
-    return {(row["sample_id"], row["metric"]): row["value"] for row in rows}
-
-
-@pytest.fixture(scope="module")
-def undisturbed(trial: Study, tmp_path_factory: pytest.TempPathFactory, ray_cluster: None) -> Path:
-    place = tmp_path_factory.mktemp("stores") / "undisturbed"
-    assert run(trial, place) == Result(made=36, failed=0)
-    return place
-
-
-@pytest.mark.parametrize(("batch_size", "workers"), [(1, 2), (7, 1), (32, 2)])
-def test_batch_size_and_workers_change_no_token_and_no_pixel(
-    trial: Study, undisturbed: Path, tmp_path: Path, batch_size: int, workers: int
+@pytest.mark.parametrize("batch_size", [7, 32])
+def test_batch_size_changes_no_token_and_no_pixel(
+    trial: Study, undisturbed: Path, tmp_path: Path, batch_size: int
 ) -> None:
-    run(trial, tmp_path / "store", batch_size=batch_size, workers=workers)
+    bare_run(trial, tmp_path / "store", batch_size=batch_size)
     assert samples(tmp_path / "store") == samples(undisturbed)
     assert scores(tmp_path / "store") == scores(undisturbed)
 
@@ -117,7 +73,7 @@ def traced(
     traced_trial: Study, tmp_path_factory: pytest.TempPathFactory, ray_cluster: None
 ) -> Path:
     place = tmp_path_factory.mktemp("stores") / "traced"
-    assert run(traced_trial, place) == Result(made=48, failed=0)
+    assert run(traced_trial, place, workers=2) == Result(made=48, failed=0)
     return place
 
 
@@ -182,58 +138,6 @@ def test_a_lost_part_is_all_that_is_made_again(
     assert samples(place) == samples(undisturbed)
 
 
-def test_a_worker_killed_in_mid_run_loses_nothing(
-    trial: Study, undisturbed: Path, tmp_path: Path
-) -> None:
-    killed: list[int] = []
-
-    def kill_once(progress: Progress) -> None:
-        if not killed:
-            killed.append(sampler_process())
-            os.kill(killed[0], signal.SIGKILL)
-
-    result = run(trial, tmp_path / "store", batch_size=1, report=kill_once)
-    assert killed and result.failed == 0
-    assert samples(tmp_path / "store") == samples(undisturbed)
-    assert scores(tmp_path / "store") == scores(undisturbed)
-
-
-def test_a_driver_refuses_a_second_one_while_it_lives_and_is_resumed_when_it_is_killed(
-    trial: Study, study_text: str, checkpoints: Path, undisturbed: Path, tmp_path: Path
-) -> None:
-    (checkpoints / "study.yaml").write_text(study_text)
-    place = tmp_path / "store"
-    command = ["run", str(checkpoints / "study.yaml"), "--store", str(place), "--batch-size", "1"]
-    script = "from bakeoff.platform.cli import app; app()"
-    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
-    driver = subprocess.Popen(
-        [sys.executable, "-c", script, *command],
-        start_new_session=True,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        deadline = time.monotonic() + 300
-        while not (place / ALIVE_FILE).exists():
-            assert driver.poll() is None and time.monotonic() < deadline
-            time.sleep(0.05)
-        with pytest.raises(InputError, match=f"is being written by run .* process {driver.pid} "):
-            run(trial, place)
-        while len(Store(place).parts("samples")) < 3:
-            assert driver.poll() is None and time.monotonic() < deadline
-            time.sleep(0.05)
-    finally:
-        os.killpg(driver.pid, signal.SIGKILL)
-        driver.wait()
-    stored = samples(place)
-    assert 0 < len(stored) < 36
-    result = run(trial, place)
-    assert result.failed == 0 and result.made <= 36 - len(stored)
-    assert samples(place) == samples(undisturbed)
-    assert scores(place) == scores(undisturbed)
-
-
 def test_a_model_that_cannot_be_loaded_becomes_failures_and_the_rest_goes_on(
     study_text: str,
     study_of: Callable[[str], Study],
@@ -269,11 +173,13 @@ def test_a_stored_picture_that_cannot_be_read_is_one_failure(
 
 
 def test_a_run_with_nothing_to_do_leaves_a_live_one_its_claim(
-    trial: Study, undisturbed: Path
+    trial: Study, undisturbed: Path, tmp_path: Path
 ) -> None:
-    live = Store(undisturbed).claimed("live")
-    run(trial, undisturbed)
-    live.write("runs", "live", Store(undisturbed).read("runs", ["run_id"]).to_pylist()[:1])
+    place = tmp_path / "store"
+    shutil.copytree(undisturbed, place)
+    live = Store(place).claimed("live")
+    run(trial, place)
+    live.write("runs", "live", Store(place).read("runs", ["run_id"]).to_pylist()[:1])
 
 
 def test_platform_is_the_standard_library_in_workers() -> None:
@@ -283,13 +189,3 @@ def test_platform_is_the_standard_library_in_workers() -> None:
 
     assert ray.get(platform_file.remote()) == platform.__file__
     assert "bakeoff" not in str(platform.__file__) and platform.system()
-
-
-def sampler_process() -> int:
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if (folder / "cmdline").read_text().startswith(SAMPLER_PROCESS):
-                return int(folder.name)
-        except OSError:
-            continue
-    raise AssertionError("no sampler process is running")

@@ -10,16 +10,17 @@ import pytest
 from typer.testing import CliRunner
 
 from bakeoff.platform.cli import app
-from bakeoff.platform.plan import MetricKey, Shard, Stored, plan
+from bakeoff.platform.plan import Plan, Shard
 from bakeoff.platform.replay import Step, _location, replay
 from bakeoff.platform.sampling import SamplerStage, Workplace
 from bakeoff.platform.schemas import TABLES
 from bakeoff.platform.store import Store
+from bakeoff.platform.stored import MetricKey, Stored
 from bakeoff.platform.study import Study
 from bakeoff.samplers.catalog import MODELS, weights_hash
 from bakeoff.samplers.errors import InputError
 
-METRICS = [MetricKey("composition", "1")]
+METRICS = (MetricKey("composition", "1"),)
 TRACED = """
 name: traced
 benchmark: {name: shapes, limit: 1}
@@ -42,7 +43,7 @@ def make(study: Study, place: Path) -> None:
         for name, model in models.items()
     }
     stage = SamplerStage(Workplace(store, "run", "cpu"))
-    for shard in plan(study, hashes, METRICS, Stored({}, frozenset()), batch_size=6):
+    for shard in Plan(study, hashes, METRICS, Stored()).shards(lambda entry, lack: 6):
         stage(_row(shard))
 
 

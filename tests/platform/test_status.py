@@ -38,7 +38,8 @@ def work(small: SmallStore, worker: str, stage: str, minutes: float, **told: obj
 
 
 def fail(small: SmallStore, number: int) -> None:
-    failure = {"sample_id": small.sample(number)["sample_id"], "run_id": small.run_id}
+    sample = {"sample_id": small.sample(number)["sample_id"], "run_id": small.run_id}
+    failure = sample | {"stage": "generate", "attempt": 1}
     small.store.write("failures", str(number), [failure])
 
 
