@@ -45,6 +45,7 @@ def write_leaderboard(board: Leaderboard, folder: Path) -> None:
 def _row(board: Leaderboard, standing: Standing) -> Mapping[str, Any]:
     row: dict[str, Any] = {"study": board.study, "entry": standing.entry, "model": standing.model}
     row |= {"weights_hash": standing.weights_hash, "recipe": standing.recipe}
+    row |= {"dtype": standing.dtype, "compiled": standing.compiled}
     row |= {"is_baseline": standing.is_baseline, "is_control": standing.is_control}
     row |= {"samples": standing.samples, "prompts": standing.prompts}
     for info in board.metrics:

@@ -27,6 +27,8 @@ class Standing:
     entry: str
     model: str
     weights_hash: str
+    dtype: str | None  # of the transformer
+    compiled: bool | None
     recipe: str
     is_baseline: bool
     is_control: bool  # the baseline again with other seeds
@@ -226,6 +228,8 @@ def _standing(
         entry=entry,
         model=row["model"],
         weights_hash=row["weights_hash"],
+        dtype=row["dtype"],
+        compiled=row["compiled"],
         recipe=row["recipe"],
         is_baseline=entry == baseline,
         is_control=baseline is not None and row["control_of"] == baseline,

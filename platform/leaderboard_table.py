@@ -120,16 +120,28 @@ def notes_of(board: Leaderboard, opponent: str | None = None) -> Iterator[str]:
             f"Bonett and Price's adjustment. {_missing(board)}"
         )
     yield (
-        f"s/img: median over batches{_batches(board)} of the time for text, network, drawing and "
-        "decoding, per image"
+        f"s/img: median over batches{_batches(board)} of text, network, drawing and decoding "
+        "time, per image"
         + (" (* first or traced batches only, which are slower)" if _untypical(board) else "")
         + ". row evals: network passes per image, each batch row counted; they compare within a "
         "model only, as a masked one passes over all tokens at once and an autoregressive one over "
         "a position. MB: highest peak memory of a batch, in 10⁶ bytes."
     )
+    yield from _way_notes(board)
     if board.unreadable:
         yield f"Not shown, as this installation lacks them: {', '.join(board.unreadable)}."
     yield from _control_notes(board)
+
+
+def _way_notes(board: Leaderboard) -> Iterator[str]:
+    """Yield how transformers ran, unless all in plain float32: other ways make other pixels."""
+    ways: dict[str, list[str]] = {}
+    for standing in board.standings:
+        way = f"{standing.dtype}{', compiled' if standing.compiled else ''}"
+        ways.setdefault(way, []).append(standing.entry)
+    if ways.keys() - {"None", "float32"}:
+        told = "; ".join(f"in {way}: {', '.join(entries)}" for way, entries in ways.items())
+        yield f"Transformers ran {told}."
 
 
 def _missing(board: Leaderboard) -> str:

@@ -18,6 +18,8 @@ flat AS (
         item.name::entry_enum AS entry,
         item.model,
         item.weights_hash,
+        item.dtype,
+        item.compiled,
         item.recipe,
         item.recipe_id,
         item.seeds,

@@ -1,6 +1,6 @@
 -- What each stage of a study takes an image, in seconds: percentiles over batches of one size on one
--- device. A worker's first batch with a model is told apart, for it pays the warm-up; traced batches
--- are left out.
+-- device, computed in one dtype. A worker's first batch with a model is told apart, for it pays the
+-- warm-up; traced batches are left out.
 WITH shards AS (
     SELECT DISTINCT entry, shard_id
     FROM entry_samples
@@ -10,6 +10,8 @@ SELECT
     shards.entry,
     profiles.stage,
     profiles.device,
+    profiles.dtype,
+    profiles.compiled,
     profiles.batch_size,
     profiles.warm,
     count(*) AS batches,

@@ -66,6 +66,8 @@ SELECT
     entries.entry,
     entries.model,
     entries.weights_hash,
+    entries.dtype,
+    entries.compiled,
     entries.recipe,
     entries.recipe_id,
     entries.benchmark,

@@ -17,8 +17,9 @@ from bakeoff.platform.benchmarks import BENCHMARKS
 from bakeoff.platform.leaderboard import Leaderboard, leaderboard, matches
 from bakeoff.platform.leaderboard_table import number, render
 from bakeoff.platform.metrics import MetricEntry
+from bakeoff.platform.schemas import TABLES
 from bakeoff.platform.store import Store
-from bakeoff.platform.views import open_views
+from bakeoff.platform.views import Views, open_views
 from bakeoff.samplers.errors import InputError
 from tests.store_writer import MISSING, StoreWriter
 
@@ -289,3 +290,20 @@ def test_numbers_show_what_their_uncertainty_leaves_of_them(
     scale: MetricInfo, estimate: Estimate | None, shown: tuple[str, str]
 ) -> None:
     assert number(scale, estimate) == shown
+
+
+def test_entries_that_ran_in_another_way_are_told_apart(writer: StoreWriter) -> None:
+    writer.run(SCORES)
+    store = Store(writer.path)
+    assert "Transformers ran" not in printed(leaderboard(Views(store)))
+    (run,) = store.read("runs", TABLES["runs"].names).to_pylist()
+    ways = [("float32", False), ("bfloat16", False), ("bfloat16", True), ("float32", False)]
+    for entry, (dtype, compiled) in zip(run["entries"], ways, strict=True):
+        entry |= {"dtype": dtype, "compiled": compiled}
+    store.write("runs", run["run_id"], [run])
+    board = leaderboard(Views(store))
+    assert [(one["dtype"], one["compiled"]) for one in board.as_json()["standings"]] == ways
+    assert (
+        f"Transformers ran in float32: {VANILLA}, {OTHER}; in bfloat16: {NOISE}; in bfloat16, "
+        f"compiled: {CONTROL}."
+    ) in " ".join(printed(board).split())
