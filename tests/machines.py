@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,26 +30,27 @@ class Machines:
         self.cluster.add_node(**self.size, resources={MARK: 1}, object_store_memory=MEMORY)
 
     def lose(self, numbers: random.Random) -> None:
-        """Take a node away without warning, and start another in its place."""
-        nodes = sorted(self.cluster.worker_nodes, key=lambda node: node.node_id)
+        """Take a node that is at work away without warning, and start another in its place."""
+        busy = [node for node in self.cluster.worker_nodes if _working([node])]
+        nodes = sorted(busy, key=lambda node: node.node_id) or list(self.cluster.worker_nodes)
         self.cluster.remove_node(numbers.choice(nodes), allow_graceful=False)
         self.add()
 
     def kill_worker(self, numbers: random.Random) -> None:
         """Kill a process that makes or scores pictures."""
-        if working := self.working():
+        if working := _working(self.cluster.worker_nodes):
             with suppress(ProcessLookupError):  # it has ended meanwhile
                 os.kill(numbers.choice(working), signal.SIGKILL)
-
-    def working(self) -> list[int]:
-        """Return the processes of all stages on these nodes, and on no other cluster's."""
-        nodes = self.cluster.worker_nodes
-        raylets = {node.all_processes["raylet"][0].process.pid for node in nodes}
-        return [pid for pid in sorted(_stage_processes()) if _parent(pid) in raylets]
 
     def stop(self) -> None:
         """Stop all nodes."""
         self.cluster.shutdown()
+
+
+def _working(nodes: Iterable[Any]) -> list[int]:
+    """Return the processes of all stages on these nodes, and on no other cluster's."""
+    raylets = {node.all_processes["raylet"][0].process.pid for node in nodes}
+    return [pid for pid in sorted(_stage_processes()) if _parent(pid) in raylets]
 
 
 def _stage_processes() -> list[int]:

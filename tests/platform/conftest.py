@@ -1,11 +1,16 @@
 """Small random checkpoints in the official layouts, and studies on them."""
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bakeoff.platform.study import Study, read_study
+
+if TYPE_CHECKING:
+    from tests.machines import Machines
 
 STUDY = """
 name: trial
@@ -58,10 +63,32 @@ def trial(study_of: Callable[[str], Study]) -> Study:
     return study_of(STUDY)
 
 
-@pytest.fixture(scope="module")
-def ray_cluster() -> Iterator[None]:
-    """One local Ray for a module: starting it costs seconds."""
-    from bakeoff.platform.execution import cluster
+@pytest.fixture(scope="session")
+def undisturbed(trial: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of `trial`, made without Ray; not to be written into."""
+    from tests.trials import bare_run
 
-    with cluster(2):
-        yield
+    place = tmp_path_factory.mktemp("stores") / "undisturbed"
+    bare_run(trial, place)
+    return place
+
+
+@pytest.fixture(scope="session")
+def machines() -> Iterator["Machines"]:
+    """Three Ray nodes with simulated GPUs, and a head, for all modules: they cost seconds."""
+    import bakeoff.platform.execution  # noqa: F401 # sets what Ray reads when it is imported
+    from tests.machines import Machines
+
+    machines = Machines(3, cores=2, gpus=2)
+    yield machines
+    machines.stop()
+
+
+@pytest.fixture(scope="module")
+def ray_cluster(machines: "Machines") -> Iterator[None]:
+    """The cluster, joined by this process as long as a module's tests take."""
+    import ray
+
+    ray.init(address=machines.cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+    yield
+    ray.shutdown()

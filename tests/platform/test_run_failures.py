@@ -11,6 +11,7 @@ from bakeoff.platform.cli import app
 from bakeoff.platform.store import Store
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
+ON_CPU = ["--device", "cpu", "--workers", "1"]  # the GPUs of the cluster are simulated
 STUDY = """
 name: three-prompts
 prompts: [a photo of a ring, a photo of a heart, a photo of a circle]
@@ -25,7 +26,7 @@ models:
 def run(folder: Path, model: Path, *options: str, more: str = "") -> Result:
     study = folder / "study.yaml"
     study.write_text(STUDY.replace("MODEL", str(model)) + more)
-    command = ["run", str(study), "--store", str(folder / "store"), *options]
+    command = ["run", str(study), "--store", str(folder / "store"), *ON_CPU, *options]
     return CliRunner().invoke(app, command)
 
 
@@ -119,7 +120,8 @@ def test_the_store_may_be_named_from_any_folder(
     monkeypatch.chdir(tmp_path)
     study = tmp_path / "study.yaml"
     study.write_text(STUDY.replace("MODEL", str(checkpoints / "masked")))
-    result = CliRunner().invoke(app, ["run", str(study), "--store", "relative", "--limit", "1"])
+    command = ["run", str(study), "--store", "relative", "--limit", "1", *ON_CPU]
+    result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     store = Store.open(tmp_path / "relative")
     assert store.read("samples", ["prompt"])["prompt"].to_pylist() == ["a photo of a ring"]
