@@ -63,6 +63,7 @@ class ScorerStage:
     def _work(self, row: dict[str, Any]) -> dict[str, Any]:
         if row["kind"] == "references":
             self._write_references(row["work"], row["part"])
+        if row["kind"] != "shard":
             return row
         shard = Shard.from_json(row["work"])
         if row["part"]:
