@@ -84,7 +84,8 @@ class Foreman:
         if not self._streams:
             return None
         batches = -(-sum(self.left.values()) // self.crew.batch_size)
-        untaken = min(batches, self.crew.workers + SPARE_SLIPS)
+        # Counted before the run, so that one more is asked for before nothing is believed left.
+        untaken = max(1, min(batches, self.crew.workers + SPARE_SLIPS))
         ahead = SLIPS_AHEAD * self.crew.workers + SPARE_SLIPS
         if self._issued - self._taken >= untaken or self._issued - self._done >= ahead:
             return TOO_EARLY
@@ -111,16 +112,15 @@ class Foreman:
         self._models[asking.worker] = asking.model
         for model in self._preferred(asking):
             shard = next(self._streams[model], None)
-            if shard is not None:
-                self.left[model] -= len(shard.items)
-                if model is None:
-                    self._scoring.add(slip)
-                else:
-                    self._models[asking.worker] = model
-            if shard is None or self.left[model] <= 0:
+            if shard is None:
                 del self._streams[model], self.left[model]
-            if shard is not None:
-                return shard.to_json()
+                continue
+            self.left[model] -= len(shard.items)
+            if model is None:
+                self._scoring.add(slip)
+            else:
+                self._models[asking.worker] = model
+            return shard.to_json()
         return None
 
     def _preferred(self, asking: Asking) -> list[Model]:

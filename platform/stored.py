@@ -32,11 +32,17 @@ class StageKey(NamedTuple):
     metric_version: str | None = None
 
 
+def _halves(digests: Digests) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Return digests as two numbers each, which are compared faster than bytes."""
+    halves = np.ascontiguousarray(digests).view(">u8").reshape(-1, 2).astype(np.uint64)
+    return halves[:, 0], halves[:, 1]
+
+
 class Ids:
-    """A set of sample ids, sorted, 16 bytes each."""
+    """A set of sample ids, 16 bytes each."""
 
     def __init__(self, digests: Digests) -> None:
-        self._sorted = np.sort(digests)
+        self._index = Index(digests)
 
     @classmethod
     def of(cls, sample_ids: Sequence[str]) -> Self:
@@ -44,11 +50,41 @@ class Ids:
         return cls(digests(pa.array(sample_ids, pa.string())))
 
     def __len__(self) -> int:
-        return len(self._sorted)
+        return len(self._index)
 
     def hold(self, wanted: Digests) -> NDArray[np.bool_]:
         """Return which of the wanted are there."""
-        return _found(self._sorted, wanted)[1]
+        return self._index.find(wanted) >= 0
+
+
+class Index:
+    """Many digests in order, and columns of numbers that go along with them."""
+
+    def __init__(self, digests: Digests, *along: NDArray[np.int32]) -> None:
+        high, low = _halves(digests)
+        order = np.argsort(high)
+        self._high, self._low = high[order], low[order]
+        self.along = [numbers[order] for numbers in along]
+
+    def __len__(self) -> int:
+        return len(self._high)
+
+    def find(self, wanted: Digests) -> NDArray[np.int64]:
+        """Return the place of each wanted digest in the order, -1 where it is not there."""
+        high, low = _halves(wanted)
+        order = np.argsort(high)  # neighbours are looked for in the same memory
+        places = np.empty(len(wanted), np.int64)
+        places[order] = np.searchsorted(self._high, high[order])
+        found = np.full(len(wanted), -1)
+        left = np.arange(len(wanted))
+        while len(left):  # once, but for digests that share eight bytes and stand side by side
+            left = left[places[left] < len(self)]
+            left = left[self._high[places[left]] == high[left]]
+            hit = self._low[places[left]] == low[left]
+            found[left[hit]] = places[left[hit]]
+            left = left[~hit]
+            places[left] += 1
+        return found
 
 
 NOTHING = Ids(np.empty(0, DIGEST))
@@ -58,8 +94,7 @@ class Places:
     """The part in which each stored sample lies."""
 
     def __init__(self, digests: Digests, parts: NDArray[np.int32], names: Sequence[str]) -> None:
-        order = np.argsort(digests)
-        self._sorted, self._parts, self.names = digests[order], parts[order], tuple(names)
+        self._index, self.names = Index(digests, parts), tuple(names)
 
     @classmethod
     def of(cls, parts: Mapping[str, str]) -> Self:
@@ -69,14 +104,15 @@ class Places:
         return cls(digests(pa.array(parts, pa.string())), numbers, names)
 
     def __len__(self) -> int:
-        return len(self._sorted)
+        return len(self._index)
 
     def find(self, wanted: Digests) -> NDArray[np.int32]:
         """Return the place in `names` of each wanted sample's part, -1 where there is none."""
-        places, found = _found(self._sorted, wanted)
-        if not len(self):
-            return np.full(len(wanted), -1, np.int32)
-        return np.where(found, self._parts[places], np.int32(-1))
+        (parts,) = self._index.along
+        places = self._index.find(wanted)
+        found = np.full(len(wanted), -1, np.int32)
+        found[places >= 0] = parts[places[places >= 0]]
+        return found
 
 
 @dataclass(frozen=True)
@@ -129,8 +165,8 @@ def read_stored(store: Store, *, traces: bool, tries: int | None) -> Stored:
 
 def _places(store: Store) -> Places:
     names, found, numbers = [], [], []
-    for number, part in enumerate(store.parts("samples")):
-        ids = digests(store.read_part(part, ["sample_id"])["sample_id"])
+    for number, (part, rows) in enumerate(store.read_parts("samples", ["sample_id"])):
+        ids = digests(rows["sample_id"])
         names.append(part.name)
         found.append(ids)
         numbers.append(np.full(len(ids), number, np.int32))
@@ -145,13 +181,13 @@ def _by_key(
     """Return ids by the values of columns, null as ""; of so many `tries`, if a number is given."""
     found: defaultdict[tuple[str, ...], list[Digests]] = defaultdict(list)
     read = ["sample_id", *columns, *(["attempt"] if tries else [])]
-    for part in store.parts(table):
-        rows = store.read_part(part, read)
+    for _, rows in store.read_parts(table, read):
         if tries:
             rows = rows.filter(pc.greater_equal(rows["attempt"], tries))
         for key, own in _split(rows, columns):
-            found[key].append(np.unique(digests(own)))
-    return {key: Ids(np.concatenate(ids)) for key, ids in found.items()}
+            # traces come many to a sample, and have no key
+            found[key].append(digests(own) if key else np.unique(digests(own)))
+    return {key: Ids(np.concatenate(found.pop(key))) for key in list(found)}
 
 
 def _split(
@@ -165,13 +201,3 @@ def _split(
         if len(keys) > 1:
             own = own.filter(reduce(pc.and_, (pc.equal(told[name], key[name]) for name in columns)))
         yield tuple(key.values()), own
-
-
-def _found(among: Digests, wanted: Digests) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return where each wanted digest stands among sorted ones, and whether it is there at all."""
-    if not len(among):
-        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
-    order = np.argsort(wanted)  # neighbours are looked for in the same memory
-    places = np.empty(len(wanted), np.int64)
-    places[order] = np.searchsorted(among, wanted[order]).clip(max=len(among) - 1)
-    return places, among[places] == wanted

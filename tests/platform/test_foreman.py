@@ -145,6 +145,13 @@ def test_a_plan_that_came_out_shorter_than_counted_ends() -> None:
     assert work_off(found, 2) == [[], []]
 
 
+def test_a_plan_that_came_out_longer_than_counted_is_worked_off() -> None:
+    found = Foreman(lambda: plan(a=4), plan(a=2).count(), Crew(2, 5))
+    found.open()
+    given = work_off(found, 2)
+    assert sum(len(shard.items) for own in given for shard in own) == 40
+
+
 def test_slips_are_given_out_by_one_process_only() -> None:
     found = foreman(plan(a=1))
     with pytest.raises(RuntimeError, match="was lost"):

@@ -27,6 +27,12 @@ def test_a_set_holds_what_was_put_in_and_nothing_else() -> None:
     assert Ids.of([EVERY[8]]).hold(bytes_of([EVERY[7], EVERY[8]])).tolist() == [False, True]
 
 
+def test_ids_that_begin_alike_are_told_apart() -> None:
+    alike = [f"{'a' * 16}{n:016x}" for n in range(6)] + ["f" * 16 + "0" * 16, "f" * 32]
+    for kept in (alike[:3], alike[1::2], alike[5:7]):
+        assert Ids.of(kept).hold(bytes_of(alike)).tolist() == [one in kept for one in alike]
+
+
 def test_the_part_of_each_sample_is_found() -> None:
     places = Places.of({identity: f"part-{n % 3}" for n, identity in enumerate(EVERY[:500])})
     found = places.find(bytes_of(EVERY))
