@@ -22,7 +22,7 @@ from bakeoff.platform.persistence import persistently
 from bakeoff.platform.pictures import encode_png, pixel_hash
 from bakeoff.platform.places import Place
 from bakeoff.platform.plan import GENERATE, TRACE, Item, Shard
-from bakeoff.platform.profiling import MemoryGauge, release_memory
+from bakeoff.platform.profiling import Gauges, release_memory
 from bakeoff.platform.provenance import gpu_driver
 from bakeoff.platform.store import Store
 from bakeoff.platform.traces import trace_rows
@@ -76,7 +76,7 @@ class SamplerStage:
         self.loaded: tuple[str, str, bool] | None = None  # location, dtype, compiled
         self.sampler: Sampler | None = None
         import_samplers()  # libraries are no model's memory
-        self.gauge = MemoryGauge(workplace.device)
+        self.gauges = Gauges(workplace.device)
         self.warm = False
         self.log = WorkerLog(
             workplace.store, workplace.run_id, "sample", device_name(workplace.device)
@@ -124,12 +124,12 @@ class SamplerStage:
             with attempts.attempt(_stage(shard), [item.sample_id for item in items]):
                 return generate(sampler, shard, items)
 
-        self.gauge.reset()
+        self.gauges.reset()
         return isolate(shard.items, work, self.limits[shard.weights_hash])
 
     def _keep(self, shard: Shard, outcome: Outcome[Made]) -> dict[str, Any]:
         """Write what came of a shard; return how many were made, how many failed, and the part."""
-        peak_bytes = self.gauge.peak_bytes()
+        taken = self.gauges.columns()
         start = perf_counter()
         rows = [row for items, made in outcome.done for row in self._rows(shard, items, made)]
         traces = [row for items, made in outcome.done for row in self._traces(shard, items, made)]
@@ -141,7 +141,7 @@ class SamplerStage:
         failed = failure_rows(shard, _stage(shard), outcome.failed, self.at.run_id)
         self.at.write("failures", f"{shard.shard_id}-sampler", failed)
         seconds = {"encode": encoded - start, "write": written - encoded}
-        profile = self._profile(shard, outcome, seconds, peak_bytes)
+        profile = self._profile(shard, outcome, seconds, taken)
         self.at.write("profiles", f"{shard.shard_id}-sampler", profile)
         self.warm = True
         name = part.name if part else shard.part
@@ -177,7 +177,8 @@ class SamplerStage:
             self.sampler = None  # frees the last model before the next one comes
             release_memory()
             self.warm = False
-            with attempts.attempt("load", [item.sample_id for item in shard.items], whole=True):
+            ids = [item.sample_id for item in shard.items]
+            with attempts.attempt("load", ids, whole=True), self.gauges.loading():
                 self.sampler = load_sampler(
                     shard.location,
                     device=self.at.device,
@@ -245,13 +246,12 @@ class SamplerStage:
         shard: Shard,
         outcome: Outcome[Made],
         seconds: dict[str, float],
-        peak_bytes: int,
+        taken: dict[str, Any],
     ) -> list[dict[str, Any]]:
         """Return one row per stage; nothing made is nothing measured."""
         images = sum(len(items) for items, _ in outcome.done)
         if not images:
             return []
-        allocated_bytes = self.gauge.peak_allocated_bytes()
         evaluations = 0
         for _, made in outcome.done:
             evaluations += int(made.generation.row_evaluations.sum())
@@ -267,9 +267,8 @@ class SamplerStage:
                 "images": images,
                 "images_per_second": images / spent if spent else None,
                 "row_evaluations": evaluations if stage == "network" else 0,
-                "peak_memory_bytes": None if stage in ("encode", "write") else peak_bytes,
-                "memory_kind": self.gauge.kind,
-                "peak_allocated_bytes": None if stage in ("encode", "write") else allocated_bytes,
+                **(taken if stage not in ("encode", "write") else {}),
+                "energy_joules": taken["energy_joules"] if stage == "network" else None,
                 "device": device_name(self.at.device),
                 "driver": gpu_driver(),
                 "dtype": shard.dtype,

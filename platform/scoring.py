@@ -17,7 +17,7 @@ from bakeoff.platform.isolation import BatchLimit, failure_rows, isolate, or_sto
 from bakeoff.platform.metrics import build_metric
 from bakeoff.platform.pictures import decode_png
 from bakeoff.platform.plan import Item, Shard
-from bakeoff.platform.profiling import MemoryGauge
+from bakeoff.platform.profiling import Gauges
 from bakeoff.platform.provenance import gpu_driver
 from bakeoff.platform.sampling import Workplace, device_name
 from bakeoff.platform.watchdog import Watchdog
@@ -41,7 +41,7 @@ class ScorerStage:
         torch.set_num_threads(1)
         self.at = workplace
         self.metrics: dict[str, Metric] = {}
-        self.gauge = MemoryGauge(workplace.device)
+        self.gauges = Gauges(workplace.device)
         self.warm = False
         self.log = WorkerLog(
             workplace.store, workplace.run_id, "score", device_name(workplace.device)
@@ -72,7 +72,7 @@ class ScorerStage:
         return row | {"failed": row["failed"] + tally.failed}
 
     def _score_shard(self, shard: Shard, part: str) -> Tally:
-        self.gauge.reset()
+        self.gauges.reset()
         start = perf_counter()
         attempts = Attempts(
             self.log, self.watchdog, shard.shard_id, (shard.weights_hash, shard.recipe_id)
@@ -176,9 +176,7 @@ class ScorerStage:
                 "images": tally.images,
                 "images_per_second": tally.images / seconds,
                 "row_evaluations": 0,
-                "peak_memory_bytes": self.gauge.peak_bytes(),
-                "memory_kind": self.gauge.kind,
-                "peak_allocated_bytes": self.gauge.peak_allocated_bytes(),
+                **self.gauges.columns(),
                 "device": device_name(self.at.device),
                 "driver": gpu_driver(),
                 "dtype": "float32",  # metrics load their networks so

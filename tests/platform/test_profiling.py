@@ -81,3 +81,17 @@ def test_memory_that_was_freed_before_the_reset_does_not_count() -> None:
     del blocks
     gauges.reset()
     assert gauges.columns()["peak_memory_bytes"] < 50e6 + stay.nbytes
+
+
+def test_memory_of_a_model_does_not_depend_on_what_was_done_before() -> None:
+    gauges = Gauges("cpu")
+    with gauges.loading():
+        model = torch.ones(20_000_000)  # 80 MB
+    kept = []
+    for _ in range(3):
+        gauges.reset()
+        kept.append(torch.ones(10_000_000))  # as a library keeps compiled kernels: 40 MB each
+        work = torch.ones(15_000_000)  # 60 MB
+        del work
+        peak_bytes = gauges.columns()["peak_memory_bytes"]
+        assert peak_bytes == pytest.approx(model.nbytes + 60e6, abs=10e6)
