@@ -16,6 +16,7 @@ from bakeoff.platform.store import Store
 
 DIGEST = "S16"  # a sample_id in bytes: what numpy cuts off, zeros at its end, it takes as equal
 Digests = NDArray[np.bytes_]
+NO_DIGESTS: Digests = np.empty(0, DIGEST)
 
 
 class MetricKey(NamedTuple):
@@ -87,7 +88,7 @@ class Index:
         return found
 
 
-NOTHING = Ids(np.empty(0, DIGEST))
+NOTHING = Ids(NO_DIGESTS)
 
 
 class Places:
@@ -164,15 +165,19 @@ def read_stored(store: Store, *, traces: bool, tries: int | None) -> Stored:
 
 
 def _places(store: Store) -> Places:
-    names, found, numbers = [], [], []
-    for number, (part, rows) in enumerate(store.read_parts("samples", ["sample_id"])):
-        ids = digests(rows["sample_id"])
+    names, found = [], []
+    for part, rows in store.read_parts("samples", ["sample_id"]):
         names.append(part.name)
-        found.append(ids)
-        numbers.append(np.full(len(ids), number, np.int32))
-    if not names:
-        return Places.of({})
-    return Places(np.concatenate(found), np.concatenate(numbers), names)
+        found.append(digests(rows["sample_id"]))
+    numbers = np.repeat(np.arange(len(names), dtype=np.int32), list(map(len, found)))
+    return Places(_joined(found), numbers, names)
+
+
+def _joined(found: list[Digests]) -> Digests:
+    """Return digests in one piece, and empty the list, for there may be gigabytes of them."""
+    whole = np.concatenate([NO_DIGESTS, *found])
+    found.clear()
+    return whole
 
 
 def _by_key(
@@ -187,7 +192,7 @@ def _by_key(
         for key, own in _split(rows, columns):
             # traces come many to a sample, and have no key
             found[key].append(digests(own) if key else np.unique(digests(own)))
-    return {key: Ids(np.concatenate(found.pop(key))) for key in list(found)}
+    return {key: Ids(_joined(found.pop(key))) for key in list(found)}
 
 
 def _split(
