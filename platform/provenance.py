@@ -10,8 +10,27 @@ from platform import platform, python_version
 from typing import Any
 from uuid import uuid4
 
+import torch
+
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")  # there on Linux while the driver is loaded
-LIBRARIES = ("bakeoff", "torch", "transformers", "numpy", "pyarrow", "ray")
+LIBRARIES = (
+    "bakeoff",
+    # pictures
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+    "pillow",
+    # scores
+    "torchvision",
+    "torchmetrics",
+    "clean-fid",
+    "scipy",
+    # how they come and stay
+    "pyarrow",
+    "ray",
+)
 
 
 def new_run_id(started: datetime) -> str:
@@ -20,9 +39,10 @@ def new_run_id(started: datetime) -> str:
 
 
 def versions() -> Mapping[str, str]:
-    """Return the versions of Python, the system and the libraries that shape a sample."""
+    """Return the versions of Python, the system and the libraries that shape samples and scores."""
     libraries = {name: version(name) for name in LIBRARIES}
-    return {"python": python_version(), "system": platform(), **libraries}
+    cuda = torch.version.cuda or "none"  # that torch was built for
+    return {"python": python_version(), "system": platform(), "cuda": cuda, **libraries}
 
 
 def gpu_driver(file: Path = NVIDIA_DRIVER) -> str | None:
