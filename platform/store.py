@@ -204,9 +204,18 @@ class Store:
 
     def read(self, table: str, columns: Sequence[str]) -> pa.Table:
         """Return columns of a whole table."""
-        tables = list(each(lambda part: self.read_part(part, columns), self.parts(table)))
+        tables = [rows for _, rows in self.read_parts(table, columns)]
         schema = pa.schema([TABLES[table].field(name) for name in columns])
         return pa.concat_tables(tables) if tables else schema.empty_table()
+
+    def read_parts(self, table: str, columns: Sequence[str]) -> Iterator[tuple[Place, pa.Table]]:
+        """Yield columns of a table, part by part in the order of `parts`.
+
+        Raises:
+            InputError: a part cannot be read.
+        """
+        parts = self.parts(table)
+        return zip(parts, each(lambda part: self.read_part(part, columns), parts), strict=True)
 
     def count(self, table: str) -> int:
         """Return the number of rows of a table, as footers tell it."""
