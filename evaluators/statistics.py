@@ -165,15 +165,16 @@ def win_rate(
     Row i of `values` and `opponent` is one pair (same prompt, same seed position). A pair with NaN
     on either side is left out on both and counted in `missing`.
 
-    The interval is Student's on the prompts' win values after adding one won and one lost prompt.
-    With one seed a prompt this is the adjusted Wald interval for paired proportions: ties narrow
-    it, as they should (Wilson's formula on half-wins ignores that their variance is below
-    p (1 - p), and covers 99.9 % at 90 % ties), and it keeps a width when all prompts tie or all
-    win, where the plain t interval shrinks to a point and covers far less than it says. Exact
-    coverage stays above 93 % from 6 prompts on (tests/evaluators/test_statistics.py).
+    The interval is Student's on the prompts' win values after adding half a prompt that is won and
+    half of one that is lost. Ties narrow it, as they should (Wilson's formula on half-wins ignores
+    that their variance is below p (1 - p), and covers 99.9 % at 90 % ties), and it keeps a width
+    when all prompts tie or all win, where the plain t interval shrinks to a point and covers far
+    less than it says. Bonett and Price add whole prompts, which covers 97 to 99 % of studies of
+    some dozen prompts. Exact coverage stays above 93 % from 6 prompts on
+    (tests/evaluators/test_statistics.py).
 
-    Source: Bonett and Price (2012), adjusted Wald interval for paired binomial proportions, with
-    Student's quantile, carried over to prompt means.
+    Source: after Agresti and Min (2005), who add half to each cell of paired yes-or-no outcomes,
+    and Bonett and Price (2012), with Student's quantile, carried over to prompt means.
     """
     left, right = (np.asarray(side, dtype=np.float64) for side in (values, opponent))
     if not left.shape == right.shape == (len(prompts),):
@@ -207,10 +208,48 @@ def _win_estimate(by_prompt: PromptMeans, confidence: float) -> Estimate | None:
     means, counts = by_prompt
     if not len(means):
         return None
-    interval = t_interval([*means, 0.0, 1.0], confidence)
-    assert interval is not None
-    interval = Interval(max(0.0, interval.low), min(1.0, interval.high))
+    interval = adjusted_interval(means, Interval(0.0, 1.0), confidence)
     return Estimate(float(means.mean()), interval, len(means), int(counts.sum()))
+
+
+class Moments(NamedTuple):
+    """A mean, the deviation of what it is the mean of, and how many prompts that is."""
+
+    mean: float
+    deviation: float
+    prompts: int
+
+
+def adjusted_interval(
+    means: ArrayLike, limits: Interval, confidence: float = CONFIDENCE
+) -> Interval:
+    """Return Student's interval for the mean of values [P] between limits, at least one.
+
+    As if half a prompt more lay at each limit: see `win_rate`.
+    """
+    found = interval_of_mean(*_adjusted(means, limits), confidence)
+    return Interval(max(limits.low, found.low), min(limits.high, found.high))
+
+
+def adjusted_test(means: ArrayLike, limits: Interval, null: float) -> float:
+    """Return the two-sided p-value that values [P] have mean `null`, as the same interval has it.
+
+    1 without a value.
+    """
+    if not len(np.asarray(means)):
+        return 1.0
+    mean, deviation, count = _adjusted(means, limits)
+    statistic = abs(mean - null) / deviation * np.sqrt(count)
+    return float(2 * stats.t.sf(statistic, count - 1))
+
+
+def _adjusted(means: ArrayLike, limits: Interval) -> Moments:
+    array = np.concatenate([np.asarray(means, dtype=np.float64), limits])
+    weights = np.ones(len(array))
+    weights[-2:] = 0.5
+    mean = float(np.average(array, weights=weights))
+    count = len(array) - 1  # two halves
+    return Moments(mean, float(np.sqrt(weights @ (array - mean) ** 2 / (count - 1))), count)
 
 
 def jackknife_interval(

@@ -117,7 +117,7 @@ def notes_of(board: Leaderboard, opponent: str | None = None) -> Iterator[str]:
         yield (
             "wins %: share of pairs of same prompt and seed position in which the entry beats "
             f"{opponent or board.baseline} on {board.decided_by}, a tie counting half; interval by "
-            f"Bonett and Price's adjustment. {_missing(board)}"
+            f"Agresti and Min's adjustment. {_missing(board)}"
         )
     yield (
         f"s/img: median over batches{_batches(board)} of text, network, drawing and decoding "

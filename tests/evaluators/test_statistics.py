@@ -10,6 +10,8 @@ from scipy import stats
 from bakeoff.evaluators.statistics import (
     Estimate,
     Interval,
+    adjusted_interval,
+    adjusted_test,
     estimate_of_means,
     jackknife_interval,
     mean_estimate,
@@ -227,3 +229,12 @@ def test_jackknife_of_one_prompt_has_no_interval() -> None:
 def test_estimate_without_interval_excludes_nothing() -> None:
     assert Estimate(0.9, None, 1, 1).contains(0.5)
     assert not Estimate(0.9, Interval(0.8, 1.0), 9, 9).contains(0.5)
+
+
+def test_a_win_rates_p_value_is_5_percent_where_its_interval_ends() -> None:
+    wins = np.random.default_rng(9).choice([0.0, 0.5, 1.0], 40, p=[0.2, 0.3, 0.5])
+    unit = Interval(0.0, 1.0)
+    for limit in adjusted_interval(wins, unit):
+        assert adjusted_test(wins, unit, limit) == pytest.approx(0.05)
+    assert adjusted_test([], unit, 0.5) == 1.0
+    assert adjusted_test([1.0] * 30, unit, 0.5) < 1e-6

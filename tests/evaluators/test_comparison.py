@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from bakeoff.evaluators.comparison import (
+    bootstrap_interval,
+    decide,
+    difference,
+    holm,
+    pairing_correlation,
+    pairs,
+    prompts_needed,
+    sign_test,
+    t_test,
+    wilcoxon_test,
+    win_sample_size,
+)
+from bakeoff.evaluators.statistics import Interval, win_rate
+
+NUMBERS = np.random.default_rng(3)
+
+
+def test_pairs_leave_out_what_lacks_a_side_and_average_seeds() -> None:
+    found = pairs(["a", "a", "b", "c"], [1, 0, 1, np.nan], [0, 0, 1, 1])
+    assert found.ours.tolist() == [0.5, 1] and found.theirs.tolist() == [0, 1]
+    assert found.differences.tolist() == [0.5, 0] and found.counts.tolist() == [2, 1]
+    with pytest.raises(ValueError, match="2 prompts"):
+        pairs(["a", "b"], [1.0], [1.0])
+
+
+def test_the_bootstrap_agrees_with_student_on_normal_values_and_not_on_skewed_ones() -> None:
+    normal, skewed = NUMBERS.normal(1, 2, 400), NUMBERS.exponential(1, 40)
+    found = bootstrap_interval(normal)
+    student = stats.t.interval(0.95, 399, normal.mean(), stats.sem(normal))
+    assert np.allclose(found, student, atol=0.03)
+    low, high = bootstrap_interval(skewed) or (0, 0)
+    assert high - skewed.mean() > 1.2 * (skewed.mean() - low)
+
+
+def test_few_distinct_values_are_drawn_as_counts_and_give_the_interval_of_all() -> None:
+    many = np.repeat([-1.0, 0.0, 1.0], [20_000, 50_000, 30_000])
+    low, high = bootstrap_interval(many) or (0, 0)
+    student = stats.t.interval(0.95, len(many) - 1, 0.1, stats.sem(many))
+    assert np.allclose((low, high), student, atol=6e-4)
+
+
+@pytest.mark.parametrize(("values", "expected"), [([], None), ([1.0], None), ([2.0] * 5, (2, 2))])
+def test_too_few_or_equal_values_have_no_spread(values: list[float], expected: object) -> None:
+    assert bootstrap_interval(values) == expected
+
+
+def test_the_bootstrap_is_the_same_every_time() -> None:
+    values = NUMBERS.normal(size=50)
+    assert bootstrap_interval(values) == bootstrap_interval(values)
+
+
+def test_a_difference_of_yes_or_no_is_twice_the_win_rate_less_one() -> None:
+    names = [str(n) for n in range(40)]
+    ours, theirs = NUMBERS.integers(0, 2, (2, 40))
+    found = difference(pairs(names, ours, theirs), binary=True)
+    wins = win_rate(names, ours, theirs).estimate
+    assert found and wins and wins.interval and found.interval
+    assert found.value == pytest.approx(2 * wins.value - 1)
+    assert found.interval == pytest.approx([2 * limit - 1 for limit in wins.interval])
+    assert difference(pairs([], [], [])) is None
+
+
+def test_pairing_saves_what_prompts_share() -> None:
+    names, shared = [str(n) for n in range(500)], NUMBERS.normal(size=500)
+    found = pairs(names, shared + 0.5 * NUMBERS.normal(size=500), shared)
+    assert pairing_correlation(found) == pytest.approx(1 / np.sqrt(1.25), abs=0.03)
+    assert pairing_correlation(pairs(names, np.ones(500), shared)) is None
+
+
+def test_p_values_agree_with_scipy_and_stand_at_the_edges() -> None:
+    values = NUMBERS.normal(0.3, 1, 30)
+    assert t_test(values) == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
+    assert sign_test(values) == stats.binomtest(int((values > 0).sum()), 30).pvalue
+    assert wilcoxon_test(values) == stats.wilcoxon(values).pvalue
+    for test in (t_test, sign_test, wilcoxon_test):
+        assert test([]) == test([0.0, 0.0]) == 1.0
+    assert t_test([1.0, 1.0]) == 0.0
+    assert sign_test([1, 1, 0, -1]) == 1.0  # zeros do not count
+
+
+def test_holm_steps_down() -> None:
+    # by hand: 0.01 × 4, 0.02 × 3, then never below the one before
+    assert holm([0.02, 0.01, 0.03, 0.5]) == pytest.approx([0.06, 0.04, 0.06, 0.5])
+    assert holm([]).tolist() == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_holm_only_raises_and_keeps_order(p_values: list[float]) -> None:
+    corrected, raw = holm(p_values), np.array(p_values)
+    assert (corrected >= raw).all() and (corrected <= 1).all()
+    assert (np.diff(corrected[raw.argsort(kind="stable")]) >= 0).all()
+    assert corrected.min() == pytest.approx(min(1, len(raw) * raw.min()))
+
+
+def test_every_comparison_ends_in_one_of_four_verdicts() -> None:
+    wins, even = np.repeat([1.0, 0.0], [80, 20]), np.repeat([1.0, 0.5, 0.0], [10, 80, 10])
+    wide, narrow = Interval(0.4, 0.6), Interval(0.49, 0.51)
+    better = decide(wins, Interval(0.7, 0.9), null=0.5, p_value=0.001)
+    assert (better.verdict, better.further_prompts) == ("better", 0)
+    worse = decide(wins, None, null=0.5, p_value=0.001, higher_is_better=False)
+    assert worse.verdict == "worse"
+    assert decide(even, narrow, null=0.5, p_value=1, equivalent=0.02).verdict == "equivalent"
+    open_one = decide(even, wide, null=0.5, p_value=1, equivalent=0.02)
+    assert open_one.verdict == "undecided" and open_one.further_prompts
+    # a difference that cannot matter is none, however sure
+    assert decide(wins, narrow, null=0.5, p_value=0, equivalent=0.02).verdict == "equivalent"
+    assert decide(even, wide, null=0.5, p_value=1).further_prompts is None
+
+
+def test_the_prompts_needed_decide_as_often_as_promised() -> None:
+    needed = prompts_needed(0.2, 1.0)
+    assert needed == 197  # ((1.95996 + 0.84162) / 0.2)²
+    decided = [t_test(NUMBERS.normal(0.2, 1, needed)) < 0.05 for _ in range(1000)]
+    assert 0.76 < np.mean(decided) < 0.84
+    assert prompts_needed(0.0, 1.0) is None
+    assert prompts_needed(0.0, 1.0, equivalent=0.2) == 197
+
+
+def test_783_prompts_see_55_percent() -> None:
+    assert win_sample_size(0.55) == win_sample_size(0.45) == 783
+    assert win_sample_size(0.55, tie_share=0.5) < 400
+    for wrong in (0.5, 1.1):
+        with pytest.raises(ValueError, match=r"win_rate must lie within 0\.\.1"):
+            win_sample_size(wrong)
+    with pytest.raises(ValueError, match=r"0\.25\.\.0\.75"):
+        win_sample_size(0.8, tie_share=0.5)
