@@ -1,7 +1,8 @@
 """Files of a bucket, on S3 or Google Cloud Storage, used as paths are.
 
 An object store has no folders, no rename and no half-written file: what is put is there as a whole,
-under its final key. Whatever the libraries below raise, callers see `OSError`.
+under its final key. Whatever the libraries below raise, callers see `OSError`. Listings and parts
+are read persistently, since of many thousand requests some fail; who writes decides for himself.
 """
 
 import errno
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 
 import fsspec
 
+from bakeoff.platform.persistence import persistently
 from bakeoff.samplers.errors import InputError
 
 # Other machines write, so listings are asked anew; of a part only what is asked for is fetched.
@@ -96,13 +98,15 @@ class Remote:
 
     def files(self) -> list[Listed]:
         """Return the files below it, in the order of keys, by one listing."""
-        with self._request() as storage:
-            found = storage.find(self.key, detail=True)
         return [
             Listed(key, int(info["size"]), str(info.get("LastModified") or info.get("updated")))
-            for key, info in sorted(found.items())
+            for key, info in sorted(persistently(self._find).items())
             if info["type"] == "file" and key.startswith(f"{self.key}/") and key[-1] != "/"
         ]
+
+    def _find(self) -> dict[str, dict[str, Any]]:
+        with self._request() as storage:
+            return dict(storage.find(self.key, detail=True))
 
     def iterdir(self) -> Iterator["Remote"]:
         """Yield the files and folders in it."""
@@ -148,6 +152,9 @@ class Remote:
     def open(self, mode: str = "rb") -> "Reader":
         """Return it as a file to read bytes from; each read is a request for these bytes."""
         assert mode == "rb"
+        return persistently(self._open)
+
+    def _open(self) -> "Reader":
         with self._request() as storage:
             return Reader(self, storage.open(self.key, "rb", cache_type="none"))
 
@@ -159,7 +166,7 @@ class Remote:
         credentials, of time.
         """
         try:
-            yield _filesystem(self.scheme, os.getpid())
+            yield filesystem(self.scheme, os.getpid())
         except FileNotFoundError as error:
             reason = os.strerror(errno.ENOENT)
             raise FileNotFoundError(errno.ENOENT, reason, str(self)) from error
@@ -195,14 +202,17 @@ class Reader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer, and return how many bytes there were."""
-        with self._place._request():
-            content = self._file.read(len(buffer))
+        content = persistently(lambda: self._read(len(buffer)))
         buffer[: len(content)] = content
         return len(content)
 
+    def _read(self, size_bytes: int) -> bytes:
+        with self._place._request():
+            return bytes(self._file.read(size_bytes))
+
 
 @cache
-def _filesystem(scheme: str, process: int) -> Any:
+def filesystem(scheme: str, process: int) -> Any:
     """Return the filesystem of a scheme for this process: connections do not survive a fork.
 
     One for all threads, which fsspec would give one each, every time with connections of its own.

@@ -5,8 +5,9 @@ bucket by several requests at once.
 """
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
@@ -140,9 +141,15 @@ def opened(file: Place) -> Iterator[Any]:
 
 
 def each(work: Callable[[Place], Result], of: Sequence[Place]) -> Iterator[Result]:
-    """Yield what the work makes of each place, in order; those in buckets are worked on at once."""
+    """Yield what the work makes of each place, in order; in a bucket, of many at once."""
     if not any(isinstance(one, Remote) for one in of):
         yield from map(work, of)
         return
+    ahead: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(REQUESTS) as pool:
-        yield from pool.map(work, of)
+        for one in of:
+            ahead.append(pool.submit(work, one))
+            if len(ahead) >= REQUESTS:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()

@@ -117,13 +117,14 @@ class Store:
 
     def faults(self) -> Iterator[Fault]:
         """Yield what keeps the tables from being read, as far as footers tell."""
-        for table in TABLES:
-            if (self.path / table).is_file():
-                yield Fault(self.path / table, f"stands in place of the table {table}", False)
-            found = [file.place for file in self._files(table)]
-            ours = [file for file in found if self._is_part(file)]
-            for file in found:
-                if not self._is_part(file):
+        for table, found in self._tables().items():
+            ours = []
+            for file, *_ in found:
+                if file == self.path / table:
+                    yield Fault(file, f"stands in place of the table {table}", False)
+                elif self._is_part(file):
+                    ours.append(file)
+                else:
                     yield Fault(file, "is no part of a store", False)
             for fault in each(partial(_fault, table), ours):
                 if fault:
@@ -143,8 +144,8 @@ class Store:
     def fingerprint(self) -> str:
         """Return a text that changes when parts are added or replaced."""
         digest = sha256()
-        for table in TABLES:
-            for file in self._files(table):
+        for found in self._tables().values():
+            for file in found:
                 digest.update(repr(tuple(map(str, file))).encode())
         return digest.hexdigest()
 
@@ -267,6 +268,15 @@ class Store:
         table = self.read("references", columns)
         return set(zip(*(table[name].to_pylist() for name in columns), strict=True))
 
+    def _tables(self) -> dict[str, list[File]]:
+        """Return the files of every table, by one listing; also one that stands in its place."""
+        found: dict[str, list[File]] = {table: [] for table in TABLES}
+        for file in files(self.path):
+            table = below(file.place, self.path).partition("/")[0]
+            if table in found and UNFINISHED not in file.place.name:
+                found[table].append(file)
+        return found
+
     def _files(self, table: str) -> list[File]:
         return [one for one in files(self.path / table) if UNFINISHED not in one.place.name]
 
@@ -277,7 +287,11 @@ class Store:
     def _check_claim(self) -> None:
         if self.claim is None:
             return
-        holder = json.loads((self.path / CLAIM_FILE).read_text(encoding="utf-8"))["run_id"]
+        text = (self.path / CLAIM_FILE).read_text(encoding="utf-8")
+        try:
+            holder = json.loads(text)["run_id"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"store {self.path} has an unreadable {CLAIM_FILE}") from error
         if holder != self.claim:
             raise InputError(
                 f"store {self.path} was claimed by a later run, {holder}: this run stops, and what "

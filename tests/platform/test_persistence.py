@@ -46,6 +46,16 @@ def test_a_full_disk_is_not_waited_for(number: int) -> None:
     assert storage.pauses == []
 
 
+def test_of_work_within_work_the_outermost_is_tried_again() -> None:
+    storage = Storage(3, TIMEOUT)
+
+    def outer() -> str:
+        return persistently(storage.write, lambda wait: pytest.fail("paused"))
+
+    assert persistently(outer, storage.pauses.append) == "written"
+    assert len(storage.pauses) == 3
+
+
 def test_another_error_is_none_of_storage() -> None:
     def claimed() -> None:
         raise ValueError("claimed by a later run")
