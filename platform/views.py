@@ -67,7 +67,8 @@ class Views:
         for number, view in enumerate(views):
             if view not in self._made and re.search(rf"\b{view}\b", text):
                 self._make_what(_sql(view), views[:number])
-                self._connection.execute(_sql(view))
+                # a cursor: the connection itself draws progress bars where Python is interactive
+                self._connection.cursor().execute(_sql(view))
                 self._made.add(view)
 
 

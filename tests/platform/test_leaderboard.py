@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from bakeoff.evaluators.composition import Composition
 from bakeoff.evaluators.fidelity import KernelDistance, kernel_estimate
 from bakeoff.evaluators.metric import MetricInfo
 from bakeoff.evaluators.statistics import Estimate, Interval, mean_estimate, win_rate
@@ -21,6 +22,8 @@ from bakeoff.platform.schemas import TABLES
 from bakeoff.platform.store import Store
 from bakeoff.platform.views import Views, open_views
 from bakeoff.samplers.errors import InputError
+from bakeoff.samplers.tiny.detector import detect
+from bakeoff.samplers.tiny.grammar import holds
 from tests.store_writer import MISSING, StoreWriter
 
 VANILLA, NOISE, CONTROL, OTHER = "m/vanilla", "m/noise", "m/control", "n/vanilla"
@@ -228,6 +231,21 @@ def test_matches_mirror_each_other(writer: StoreWriter) -> None:
         mirrored = found[opponent, entry]
         assert (wins.wins, wins.losses) == (mirrored.losses, mirrored.wins)
         assert wins.missing == mirrored.missing
+
+
+def distance(device: str) -> Composition:
+    metric = Composition(detect, holds)
+    metric.info = replace(metric.info, name="distance", higher_is_better=False)
+    return metric
+
+
+def test_the_lower_score_wins_where_lower_is_better(
+    writer: StoreWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "METRICS", {"distance": MetricEntry(distance)})
+    writer.run({"distance": {VANILLA: scored(1, 2, 3, 4, 5, 6), NOISE: scored(1, 1, 1, 1, 1, 9)}})
+    wins = leaderboard(open_views(writer.path)).standings[1].wins
+    assert wins is not None and (wins.wins, wins.ties, wins.losses) == (4, 1, 1)
 
 
 def kernel_metric(device: str) -> KernelDistance:

@@ -383,6 +383,13 @@ def test_views_keep_what_they_saw_while_a_run_writes_on(writer: StoreWriter) -> 
     ] == [2]
 
 
+def test_a_prompt_worded_anew_is_another_prompt(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1, 1]}), prompts={"x-1": "a cat"})
+    writer.run(composition(a={}, b={"x-1": [0]}), prompts={"x-1": "a dog"}, part="-2", minute=1)
+    rows = open_views(writer.path).query("study_entries", study="study")
+    assert [(row["entry"], row["samples"]) for row in rows] == [(A, 0), (B, 1)]
+
+
 def test_pictures_are_found_without_a_look_at_the_scores(writer: StoreWriter) -> None:
     writer.run(composition(a={"x-1": [1]}))
     views = open_views(writer.path)
