@@ -4,9 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.parquet as pq
-
-from bakeoff.platform.places import Place, each, opened
 from bakeoff.platform.plan import Shard
 from bakeoff.platform.store import Store
 from bakeoff.samplers.cost import row_evaluations
@@ -149,14 +146,8 @@ def _images(rows: Iterable[Row]) -> int:
 def _bytes_of_pictures(store: Store, images: int) -> int | None:
     if not images:
         return 0
-    sizes = store.sizes("samples")
-    rows = sum(each(_rows, list(sizes)))
-    return round(sum(sizes.values()) / rows * images) if rows else None
-
-
-def _rows(part: Place) -> int:
-    with opened(part) as file:
-        return int(pq.read_metadata(file).num_rows)
+    rows = store.count("samples")
+    return round(sum(store.sizes("samples").values()) / rows * images) if rows else None
 
 
 def _files(shard: Shard) -> int:

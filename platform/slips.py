@@ -14,7 +14,7 @@ from ray.data.datasource import ReadTask
 
 from bakeoff.platform.foreman import TOO_EARLY
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.25  # slips are given out ahead, so nobody waits for this long
 Row = dict[str, Any]
 EMPTY: Mapping[str, Any] = {
     "kind": "slip", "work": "", "part": "", "slip": 0,

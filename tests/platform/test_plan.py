@@ -246,6 +246,12 @@ def test_the_size_of_a_shard_is_asked_for_when_it_is_cut() -> None:
     assert [len(shard.items) for shard in found] == [1, 4, 2, 3, 10]
 
 
+def test_samples_of_a_part_go_together_and_new_ones_with_new_ones() -> None:
+    held = Held({identity: f"part-{n % 2}" for n, identity in enumerate(EVERY[1:9])})
+    found = [(shard.part, len(shard.items)) for shard in shards(held, 40)]
+    assert found == [(None, 2), ("part-0", 4), ("part-1", 4), (None, 10)]
+
+
 def test_what_needs_a_model_can_be_planned_apart() -> None:
     held = store_results(Held(), shards(Held())[:2])._replace(scores=frozenset())
     every = {shard.shard_id for shard in shards(held)}

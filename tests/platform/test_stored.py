@@ -52,7 +52,8 @@ def test_a_store_is_read_by_metric_version_and_by_what_failed(tmp_path: Path) ->
     small.shard("two", [3])
     ids = [small.sample(number)["sample_id"] for number in range(6)]
     row = {"sample_id": ids[0], "metric": "composition", "metric_version": "2", "value": 1.0}
-    small.store.write("scores", "mixed", [row, row | {"metric_version": "0"}])
+    other = row | {"sample_id": ids[1], "metric_version": "0"}
+    small.store.write("scores", "mixed", [row, other])
     failure = {"sample_id": ids[4], "stage": "generate", "attempt": 3}
     rows = [
         failure,
@@ -68,9 +69,9 @@ def test_a_store_is_read_by_metric_version_and_by_what_failed(tmp_path: Path) ->
     assert parts == ["part-one.parquet"] * 3 + ["part-two.parquet"]
     assert held.samples.find(every[4:]).tolist() == [-1, -1]
     assert held.scored(KEY, every).tolist() == [True] * 4 + [False] * 2
-    for version in "02":
+    for version, place in (("2", 0), ("0", 1)):
         key = MetricKey("composition", version)
-        assert held.scored(key, every).tolist() == [True] + [False] * 5
+        assert held.scored(key, every).nonzero()[0].tolist() == [place]
     assert held.traced.hold(every).tolist() == [True] + [False] * 5
     assert held.given_up(StageKey("generate"), every).tolist() == [False] * 4 + [True, False]
     assert held.given_up(StageKey("composition", "1"), every).tolist() == [False] * 4 + [
