@@ -48,7 +48,8 @@ def beating(store: Place, run_id: str, every_seconds: float = BEAT_SECONDS) -> I
         ended.set()
         thread.join()
         if (_read(file) or {}).get("run_id") == run_id:
-            file.unlink(missing_ok=True)
+            with suppress(OSError):  # what ended the block is the news, not this
+                file.unlink(missing_ok=True)
 
 
 def check_alone(store: Place, silence_seconds: float = SILENCE_SECONDS) -> None:

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bakeoff.platform.bucket import Remote, StorageError
-from bakeoff.platform.faults import Fault, damaged, refusal
+from bakeoff.platform.bucket import Remote
+from bakeoff.platform.faults import Fault, refusal
 from bakeoff.platform.joining import file_hash, joined_name, replaced, write_joined
+from bakeoff.platform.parts import count_rows, part_fault, read_columns
 from bakeoff.platform.places import (
     UNFINISHED,
     File,
@@ -31,7 +31,6 @@ from bakeoff.platform.places import (
     each,
     files,
     is_plain,
-    opened,
     place,
 )
 from bakeoff.platform.schemas import FORMAT_VERSION, TABLES
@@ -126,7 +125,7 @@ class Store:
                     ours.append(file)
                 else:
                     yield Fault(file, "is no part of a store", False)
-            for fault in each(partial(_fault, table), ours):
+            for fault in each(partial(part_fault, table), ours):
                 if fault:
                     yield fault
 
@@ -220,7 +219,7 @@ class Store:
 
     def count(self, table: str) -> int:
         """Return the number of rows of a table, as footers tell it."""
-        return sum(each(_rows, self.parts(table)))
+        return sum(each(count_rows, self.parts(table)))
 
     def read_part(
         self, part: Place, columns: Sequence[str], sample_ids: Sequence[str] | None = None
@@ -230,19 +229,7 @@ class Store:
         Raises:
             InputError: the part cannot be read.
         """
-        asked = list(columns)
-        read = asked if sample_ids is None else list({*asked, "sample_id"})
-        try:
-            with opened(part) as file:
-                # partitioning=None: the metric stands in the part itself, too
-                table = pq.read_table(file, columns=read, partitioning=None)
-        except StorageError:
-            raise
-        except (OSError, pa.ArrowException) as error:
-            raise refusal(damaged(part, error)) from error
-        if sample_ids is not None:
-            table = table.filter(pc.is_in(table["sample_id"], pa.array(sample_ids, pa.string())))
-        return table.select(asked)
+        return read_columns(part, columns, sample_ids)
 
     def sample_parts(self) -> dict[str, Place]:
         """Return the part of every stored sample, by sample_id."""
@@ -251,16 +238,6 @@ class Store:
             for part in self.parts("samples")
             for sample_id in self.read_part(part, ["sample_id"])["sample_id"].to_pylist()
         }
-
-    def score_keys(self) -> set[tuple[str, str, str]]:
-        """Return (sample_id, metric, metric_version) of every stored score."""
-        columns = ["sample_id", "metric", "metric_version"]
-        table = self.read("scores", columns)
-        return set(zip(*(table[name].to_pylist() for name in columns), strict=True))
-
-    def traced_samples(self) -> set[str]:
-        """Return the sample_id of every sample whose steps are stored."""
-        return set(pc.unique(self.read("traces", ["sample_id"])["sample_id"]).to_pylist())
 
     def reference_keys(self) -> set[tuple[str, str, str]]:
         """Return (benchmark, metric, metric_version) of every stored reference set."""
@@ -341,23 +318,3 @@ def is_old(leftover: Path) -> bool:
         return time.time() - leftover.stat().st_mtime > UNFINISHED_KEPT_SECONDS
     except FileNotFoundError:  # finished meanwhile
         return False
-
-
-def _fault(table: str, part: Place) -> Fault | None:
-    """Return what is wrong with a part as far as its footer tells."""
-    try:
-        with opened(part) as file:
-            found = pq.read_schema(file)
-    except StorageError:
-        raise
-    except (OSError, pa.ArrowException) as error:
-        return damaged(part, error)
-    if not found.equals(TABLES[table]):
-        problem = f"is a foreign part: its columns are not those of the table {table}"
-        return Fault(part, problem, True)
-    return None
-
-
-def _rows(part: Place) -> int:
-    with opened(part) as file:
-        return int(pq.read_metadata(file).num_rows)

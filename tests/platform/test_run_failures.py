@@ -56,7 +56,7 @@ def test_a_poisoned_prompt_fails_alone_and_stays_failed_until_asked_for(
     store = Store.open(tmp_path / "store")
     made = store.read("samples", ["prompt"])["prompt"].to_pylist()
     assert sorted(made) == ["a photo of a circle", "a photo of a ring"]
-    assert len(store.score_keys()) == 2
+    assert store.count("scores") == 2
     (failure,) = failures(tmp_path)
     first = failure.pop("run_id")
     assert failure == {

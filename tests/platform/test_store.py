@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bakeoff.platform.database import connect, read_parts
 from bakeoff.platform.schemas import FORMAT_VERSION, TABLES
 from bakeoff.platform.store import Store
 from bakeoff.samplers.errors import InputError
@@ -166,7 +167,31 @@ def test_a_part_damaged_behind_its_footer_is_refused_when_read(store: Store) -> 
     content[4:60] = bytes(56)
     part.write_bytes(content)
     with pytest.raises(InputError, match="damaged or half written"):
-        store.score_keys()
+        store.read("scores", ["sample_id"])
+
+
+def test_a_claim_that_cannot_be_read_stops_who_writes(store: Store) -> None:
+    mine = store.claimed("mine")
+    for text in ("", "[]", "{}", '"mine"'):
+        (store.path / "claim.json").write_text(text)
+        with pytest.raises(InputError, match=r"unreadable claim\.json"):
+            mine.write("scores", "late", [score("c")])
+    assert len(store.parts("scores")) == 1
+
+
+def test_a_part_whose_name_means_many_is_none_of_ours(store: Store) -> None:
+    (store.path / "scores/part-*.parquet").write_bytes(store.parts("scores")[0].read_bytes())
+    assert len(store.parts("scores")) == 1
+    with pytest.raises(InputError, match=r"part-\*\.parquet is no part of a store"):
+        Store.open(store.path)
+
+
+def test_a_store_in_a_folder_of_any_name_is_read(tmp_path: Path) -> None:
+    store = Store(tmp_path / "a [1]*?")
+    store.create()
+    store.write("scores", "first", [score("a")])
+    with connect() as connection:
+        assert len(read_parts(connection, store.parts("scores")).fetchall()) == 1
 
 
 def test_the_format_is_the_one_that_version_4_names() -> None:
