@@ -17,6 +17,8 @@ from typing import Any, Literal, NamedTuple
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 os.environ.setdefault("RAY_worker_niceness", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# With several heaps in a worker, what its shards take would depend on their order: `Gauges`.
+os.environ.setdefault("MALLOC_ARENA_MAX", "1")
 
 import ray
 import ray.data
