@@ -38,9 +38,13 @@ class Machines:
 
     def kill_worker(self, numbers: random.Random) -> None:
         """Kill a process that makes or scores pictures."""
-        if working := _working(self.cluster.worker_nodes):
+        if working := self.working():
             with suppress(ProcessLookupError):  # it has ended meanwhile
                 os.kill(numbers.choice(working), signal.SIGKILL)
+
+    def working(self) -> list[int]:
+        """Return the processes of all stages on these nodes, and on no other cluster's."""
+        return _working(self.cluster.worker_nodes)
 
     def stop(self) -> None:
         """Stop all nodes."""
@@ -48,7 +52,6 @@ class Machines:
 
 
 def _working(nodes: Iterable[Any]) -> list[int]:
-    """Return the processes of all stages on these nodes, and on no other cluster's."""
     raylets = {node.all_processes["raylet"][0].process.pid for node in nodes}
     return [pid for pid in sorted(_stage_processes()) if _parent(pid) in raylets]
 
