@@ -9,9 +9,11 @@ from bakeoff.platform.store import Store
 from bakeoff.samplers.cost import row_evaluations
 from bakeoff.samplers.recipe import Recipe
 
-COLUMNS = ("model", "recipe_id", "stage", "seconds", "images", "row_evaluations", "warm", "traced")
+HOW = ("model", "dtype", "compiled")  # what runs, and how: other ways are faster or slower
+COLUMNS = (*HOW, "recipe_id", "stage", "seconds", "images", "row_evaluations", "warm", "traced")
 Row = Mapping[str, Any]
-Which = tuple[str, str]  # model and recipe_id
+How = tuple[Any, ...]
+Which = tuple[How, str]  # and recipe_id
 
 
 @dataclass(frozen=True)
@@ -47,27 +49,27 @@ class Sum:
 class Rates:
     """What was measured an image: row-evaluations, seconds of sampling and of scoring.
 
-    A recipe that was never run costs its model's seconds a row-evaluation.
+    A recipe that was never run costs its model's seconds a row-evaluation, run in the same way.
     """
 
     evaluations: Mapping[Which, float]
     sampling: Mapping[Which, float]
-    per_evaluation: Mapping[str, float]
+    per_evaluation: Mapping[How, float]
     scoring: float | None
 
     def evaluations_of(self, shard: Shard) -> float | None:
         """Return the row-evaluations of an image; counted from a recipe that was never run."""
         recipe = Recipe.from_text(shard.recipe)
         counted = row_evaluations(recipe, recipe.steps) if recipe.steps else None
-        return self.evaluations.get((shard.model, shard.recipe_id), counted)
+        return self.evaluations.get((_how(shard), shard.recipe_id), counted)
 
     def seconds_of(self, shard: Shard) -> float | None:
         """Return the seconds of an image, in all stages that the shard asks for."""
         sampling: float | None = 0.0
         if shard.needs_model:
-            each, evaluations = self.per_evaluation.get(shard.model), self.evaluations_of(shard)
+            each, evaluations = self.per_evaluation.get(_how(shard)), self.evaluations_of(shard)
             other = each * evaluations if each is not None and evaluations is not None else None
-            sampling = self.sampling.get((shard.model, shard.recipe_id), other)
+            sampling = self.sampling.get((_how(shard), shard.recipe_id), other)
         scoring = self.scoring if shard.metrics else 0.0
         return None if sampling is None or scoring is None else sampling + scoring
 
@@ -112,22 +114,30 @@ def _rates(profiles: Sequence[Row]) -> Rates:
     rows = [row for row in typical or profiles if row["images"]]
     sampled = [row for row in rows if row["stage"] != "score"]
     networks = [row for row in sampled if row["stage"] == "network"]
-    which = {(row["model"], row["recipe_id"]) for row in networks}
-    own = {one: [r for r in sampled if (r["model"], r["recipe_id"]) == one] for one in which}
-    models = {model: [r for r in sampled if r["model"] == model] for model, _ in which}
+    which = {(_how_told(row), row["recipe_id"]) for row in networks}
+    own = {one: [r for r in sampled if (_how_told(r), r["recipe_id"]) == one] for one in which}
+    ways = {how: [r for r in sampled if _how_told(r) == how] for how, _ in which}
     scores = [row for row in rows if row["stage"] == "score"]
     return Rates(
         evaluations={one: _evaluations(found) / _images(found) for one, found in own.items()},
         sampling={one: _seconds(found) / _images(found) for one, found in own.items()},
         per_evaluation={
-            model: _seconds(found) / evaluations
-            for model, found in models.items()
+            how: _seconds(found) / evaluations
+            for how, found in ways.items()
             if (evaluations := _evaluations(found))
         },
         scoring=_seconds(scores) / images
         if (images := sum(row["images"] for row in scores))
         else None,
     )
+
+
+def _how(shard: Shard) -> How:
+    return tuple(getattr(shard, name) for name in HOW)
+
+
+def _how_told(row: Row) -> How:
+    return tuple(row[name] for name in HOW)
 
 
 def _evaluations(rows: Iterable[Row]) -> int:

@@ -28,7 +28,7 @@ def measure(small: SmallStore, recipe: Recipe, number: int, **told: object) -> N
     """Store the profile of ten images: 8 s of network, 2 s of decoding, 1 s of scoring."""
     row = {
         "model": "m", "recipe_id": recipe.recipe_id, "shard_id": str(number), "images": 10,
-        "row_evaluations": 0, "warm": True, "traced": False,
+        "row_evaluations": 0, "warm": True, "traced": False, "dtype": "float32", "compiled": False,
     }  # fmt: skip
     stages = {"network": 8.0, "decode": 2.0, "score": 1.0}
     rows = [row | {"stage": stage, "seconds": seconds} for stage, seconds in stages.items()]
@@ -72,6 +72,14 @@ def test_what_was_never_measured_is_not_guessed(small: SmallStore, tmp_path: Pat
     nothing = estimate([shard(Recipe())], Store(tmp_path / "absent"))
     assert (nothing.row_evaluations, nothing.worker_seconds, nothing.size_bytes) == (None,) * 3
     assert nothing.images == 10 and not (tmp_path / "absent").exists()
+
+
+@pytest.mark.parametrize("way", [{"dtype": "bfloat16"}, {"compiled": True}])
+def test_seconds_of_a_model_that_ran_otherwise_say_nothing(
+    small: SmallStore, way: dict[str, object]
+) -> None:
+    cost = estimate([shard(PLAIN, **way)], small.store)
+    assert (cost.row_evaluations, cost.worker_seconds, cost.unmeasured) == (40, None, ("m",))
 
 
 def test_scoring_what_is_stored_makes_no_picture(small: SmallStore) -> None:
