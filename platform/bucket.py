@@ -97,7 +97,11 @@ class Remote:
         """Do nothing: a folder is there as long as a file is in it."""
 
     def files(self) -> list[Listed]:
-        """Return the files below it, in the order of keys, by one listing."""
+        """Return the files below it, in the order of keys, by one listing; often there are none.
+
+        Raises:
+            StorageError: the bucket is not there, or cannot be read.
+        """
         return [
             Listed(key, int(info["size"]), str(info.get("LastModified") or info.get("updated")))
             for key, info in sorted(persistently(self._find).items())
@@ -105,8 +109,11 @@ class Remote:
         ]
 
     def _find(self) -> dict[str, dict[str, Any]]:
-        with self._request() as storage:
-            return dict(storage.find(self.key, detail=True))
+        try:
+            with self._request() as storage:
+                return dict(storage.find(self.key, detail=True))
+        except FileNotFoundError as error:  # what is in no folder is only not listed
+            raise StorageError(errno.ENOENT, "no such bucket", str(self)) from error
 
     def iterdir(self) -> Iterator["Remote"]:
         """Yield the files and folders in it."""

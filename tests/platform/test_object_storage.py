@@ -27,10 +27,10 @@ from bakeoff.platform.sampling import Workplace
 from bakeoff.platform.status import status
 from bakeoff.platform.store import Store
 from bakeoff.platform.study import Study
-from bakeoff.platform.verify import verify
+from bakeoff.platform.verify import check_part, verify
 from bakeoff.platform.views import fingerprint, open_views
 from bakeoff.samplers.errors import InputError
-from tests.bucket_server import BucketServer, serve
+from tests.bucket_server import BucketServer, Request, serve
 from tests.small_store import SmallStore
 from tests.trials import bare_run
 
@@ -119,6 +119,20 @@ def test_a_bucket_holds_what_a_folder_does_and_every_reader_sees_it(
     assert board.standings[0].samples == 4
 
 
+def test_every_reading_verb_takes_a_bucket(small: SmallStore, tmp_path: Path) -> None:
+    for verb, *rest in (
+        ("status",),
+        ("leaderboard",),
+        ("verify",),
+        ("show", "--out", str(tmp_path / "sheet.png")),
+        ("export", str(tmp_path / "tables"), "--to", "csv"),
+    ):
+        code, told = invoke(verb, small.path, *rest)
+        assert code == 0, told
+    assert (tmp_path / "sheet.png").stat().st_size > 1000
+    assert len((tmp_path / "tables/samples.csv").read_text().splitlines()) == 5
+
+
 def test_each_part_is_one_put_of_its_final_key(small: SmallStore, server: BucketServer) -> None:
     puts = [one.key for one in server.requests if one.method in ("PUT", "POST")]
     assert sorted(puts) == [f"{small.path.name}/{name}" for name in names(small.path)]
@@ -154,6 +168,20 @@ def test_a_put_that_fails_in_the_middle_leaves_no_part_and_is_tried_again(
     assert len(small.store.sample_parts()) == 5
 
 
+def test_reading_goes_on_where_every_request_fails_once(
+    small: SmallStore, impatient: BucketServer
+) -> None:
+    seen = set()
+
+    def is_first(request: Request) -> bool:
+        known = request in seen
+        seen.add(request)
+        return not known
+
+    impatient.refused = is_first
+    assert len(small.store.sample_parts()) == 4 and len(seen) > 2
+
+
 def test_broken_parts_are_put_aside_and_no_other_with_them(small: SmallStore) -> None:
     part = small.path / "samples/part-one.parquet"
     content = part.read_bytes()
@@ -173,16 +201,18 @@ def test_broken_parts_are_put_aside_and_no_other_with_them(small: SmallStore) ->
     for foreign in ("samples/part-*.parquet", "samples/notes.txt", "traces"):
         (small.path / foreign).unlink()
     part.write_text(content.decode("latin-1"), "latin-1")
-    assert verify(small.path).is_sound
+    assert verify(small.path).is_sound and len(small.store.sample_parts()) == 4
 
 
 def test_a_bucket_that_cannot_be_read_is_no_damage(
     small: SmallStore, impatient: BucketServer
 ) -> None:
-    before = names(small.path)
+    before, part = names(small.path), small.store.parts("samples")[0]
     impatient.refused = lambda request: request.method == "GET" and request.key.endswith("parquet")
     with pytest.raises(StorageError, match="storage failed"):
         verify(small.path)
+    with pytest.raises(StorageError, match="storage failed"):
+        check_part("samples", part)
     with pytest.raises(StorageError, match="storage failed"):
         small.store.read("samples", ["sample_id"])
     impatient.calm()
@@ -247,6 +277,8 @@ def test_what_is_not_there_is_told_in_one_sentence(server: BucketServer, verb: s
 def test_a_bucket_that_nobody_may_write_is_told_before_any_work(server: BucketServer) -> None:
     with pytest.raises(InputError, match=r"store s3://no-bucket/x cannot be written \(No such"):
         Store(place("s3://no-bucket/x")).create()
+    with pytest.raises(InputError, match=r"s3://no-bucket/x/.*: storage failed \(no such bucket"):
+        Store.open_or_plan("s3://no-bucket/x").parts("samples")
 
 
 @pytest.fixture(scope="module")
