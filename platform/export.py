@@ -31,8 +31,8 @@ def export(store: Store, form: str, folder: Path, study: str | None = None) -> N
 
 
 def _csv(store: Store, folder: Path, study: str | None) -> None:
-    write_tables(store, folder)  # first, for it names a damaged part
     write_leaderboard(_board(store, study), folder)
+    write_tables(store, folder)
 
 
 def _latex(store: Store, folder: Path, study: str | None) -> None:

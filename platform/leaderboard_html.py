@@ -17,7 +17,7 @@ PAGE = """<!doctype html>
 body {{ font: 15px/1.5 sans-serif; margin: 2rem; color: #222 }}
 table {{ border-collapse: collapse }}
 th, td {{ padding: 0.3rem 0.8rem; text-align: right; vertical-align: top }}
-th:first-child, td:first-child {{ text-align: left }}
+th:first-child, td:first-child, .texts * {{ text-align: left }}
 thead th {{ border-bottom: 1px solid #222 }}
 tbody th {{ padding-top: 0.8rem }}
 small {{ display: block; color: #666 }}
@@ -34,7 +34,7 @@ li {{ max-width: 50rem }}
 {notes}
 </ul>
 <h2>Recipes</h2>
-<table>
+<table class="texts">
 <thead><tr><th>entry</th><th>recipe</th></tr></thead>
 <tbody>
 {recipes}

@@ -1,11 +1,14 @@
 """DuckDB over a store: views on its Parquet parts, and named queries from `sql/*.sql`."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
+
+import duckdb
 
 from bakeoff.platform.database import connect, read_parts, storage_errors
 from bakeoff.platform.places import Place, place
@@ -37,7 +40,7 @@ class Views:
     """
 
     def __init__(self, store: Store) -> None:
-        self._connection = connect()
+        self._store, self._connection = store, connect()
         for table, schema in TABLES.items():
             if parts := store.parts(table):
                 with storage_errors():
@@ -52,15 +55,27 @@ class Views:
         """Return the rows of the query in `sql/NAME.sql`; `$x` in it is the parameter `x`.
 
         Raises:
-            InputError: the store lies in a bucket, which cannot be read.
+            InputError: a part is damaged, or the store lies in a bucket, which cannot be read.
         """
-        with storage_errors():
+        with self._damage_named(), storage_errors():
             with self._making:
                 self._make_what(_sql(name), VIEWS)
             cursor = self._connection.cursor()
             result = cursor.execute(_sql(name), parameters)
             columns = [column[0] for column in result.description]
             return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
+
+    @contextmanager
+    def _damage_named(self) -> Iterator[None]:
+        """Name the part that a query cannot read; one may be damaged behind its footer."""
+        try:
+            yield
+        except duckdb.Error:
+            for table, schema in TABLES.items():
+                columns = [name for name in schema.names if name != "image"]
+                for _ in self._store.read_parts(table, columns):
+                    pass
+            raise
 
     def _make_what(self, text: str, views: Sequence[str]) -> None:
         """Make those of the views that a text names and that are not there yet."""

@@ -175,7 +175,7 @@ def test_what_is_in_a_folder_stays(store: Store, tmp_path: Path, form: str) -> N
     assert mine.read_text() == "mine"
 
 
-@pytest.mark.parametrize("form", ["csv", "datasets"])
+@pytest.mark.parametrize("form", FORMS)
 def test_an_export_that_fails_leaves_nothing(store: Store, tmp_path: Path, form: str) -> None:
     part = store.parts("samples")[-1]
     content = bytearray(part.read_bytes())
