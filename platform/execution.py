@@ -70,7 +70,10 @@ class Machine(NamedTuple):
 
     def request(self, share: float) -> dict[str, Any]:
         """Return what a worker asks Ray for, in its terms: a share of a GPU or of a core."""
-        wanted: dict[str, Any] = {"num_cpus" if self.device == "cpu" else "num_gpus": share}
+        wanted: dict[str, Any] = {"num_cpus": share}
+        if self.device == "cuda":
+            # Ray Data would else take a core for each; a node may have no more of them than GPUs.
+            wanted = {"num_cpus": 0, "num_gpus": share}
         return wanted | ({"resources": {self.resource: SLIVER}} if self.resource else {})
 
 

@@ -87,7 +87,9 @@ class Foreman:
         # Counted before the run, so that one more is asked for before nothing is believed left.
         untaken = max(1, min(batches, self.crew.workers + SPARE_SLIPS))
         ahead = SLIPS_AHEAD * self.crew.workers + SPARE_SLIPS
-        if self._issued - self._taken >= untaken or self._issued - self._done >= ahead:
+        # Before the first is done there may be no scorer, and no room for one until samplers end.
+        is_full = self._done > 0 and self._issued - self._done >= ahead
+        if is_full or self._issued - self._taken >= untaken:
             return TOO_EARLY
         self._issued += 1
         return self._issued
