@@ -21,10 +21,11 @@ import fsspec
 from bakeoff.platform.persistence import persistently
 from bakeoff.samplers.errors import InputError
 
-# Other machines write, so listings are asked anew; of a part only what is asked for is fetched.
-OPTIONS: dict[str, Any] = {"use_listings_cache": False, "default_cache_type": "none"}
 REQUESTS = 32  # at once
-S3_OPTIONS = {"config_kwargs": {"max_pool_connections": REQUESTS}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "s3": {"config_kwargs": {"max_pool_connections": REQUESTS}},
+    "gs": {},
+}
 
 
 class StorageError(OSError, InputError):
@@ -163,6 +164,7 @@ class Remote:
 
     def _open(self) -> "Reader":
         with self._request() as storage:
+            # without the cache of fsspec, which reads ahead: of pictures that nobody asked for
             return Reader(self, storage.open(self.key, "rb", cache_type="none"))
 
     @contextmanager
@@ -223,6 +225,7 @@ def filesystem(scheme: str, process: int) -> Any:
     """Return the filesystem of a scheme for this process: connections do not survive a fork.
 
     One for all threads, which fsspec would give one each, every time with connections of its own.
+    Listings are asked anew each time, since other machines write.
     """
-    options = OPTIONS | (S3_OPTIONS if scheme == "s3" else {})
-    return fsspec.filesystem(scheme, skip_instance_cache=True, **options)
+    options = {"use_listings_cache": False, "skip_instance_cache": True, **OPTIONS[scheme]}
+    return fsspec.filesystem(scheme, **options)

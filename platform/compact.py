@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 
 from bakeoff.platform.heartbeat import beating, check_alone
+from bakeoff.platform.persistence import persistently
 from bakeoff.platform.places import Place
 from bakeoff.platform.provenance import new_run_id
 from bakeoff.platform.schemas import TABLES
@@ -43,7 +45,7 @@ def _compact(store: Store, table: str, large_bytes: int) -> Compacted:
     store.remove_replaced(table)  # of a compaction that was killed
     before = store.sizes(table)
     for parts in _groups(before, large_bytes):
-        store.join(table, parts)
+        persistently(partial(store.join, table, parts))
     after = store.sizes(table)
     return Compacted(table, len(before), len(after), sum(after.values()))
 

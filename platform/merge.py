@@ -5,12 +5,14 @@ Merging is a set difference, as running is: killed and repeated, it comes to the
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from bakeoff.platform.heartbeat import beating, check_alone
+from bakeoff.platform.persistence import persistently
 from bakeoff.platform.provenance import new_run_id
 from bakeoff.platform.schemas import TABLES
 from bakeoff.platform.store import Store
@@ -102,7 +104,8 @@ def _merge(into: Store, other: Store, table: str, differing: frozenset[str]) -> 
         chosen = rows.filter(pa.array(fresh, pa.bool_()))
         # named by its rows: a part of this name may be there with others
         name = sha256(repr(_keys(chosen, table)).encode()).hexdigest()[:24]
-        into.write_table(table, f"merged-{name}", chosen.cast(TABLES[table]))
+        content = chosen.cast(TABLES[table])
+        persistently(partial(into.write_table, table, f"merged-{name}", content))
         added, left_out = added + chosen.num_rows, left_out + sum(useless)
         there += rows.num_rows - chosen.num_rows - sum(useless)
     return Merged(table, added, there, left_out)

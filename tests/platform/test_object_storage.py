@@ -284,7 +284,7 @@ def test_a_bucket_that_nobody_may_write_is_told_before_any_work(server: BucketSe
 @pytest.fixture(scope="module")
 def workers(running: BucketServer) -> Iterator[str]:
     """The address of a local Ray whose workers know the bucket."""
-    with cluster(2):
+    with cluster(1):
         yield ray.get_runtime_context().gcs_address
 
 
