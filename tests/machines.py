@@ -13,6 +13,7 @@ from ray.cluster_utils import Cluster
 MARK = "simulated"  # the resource of the nodes that work
 MEMORY = 80_000_000  # bytes of a node's object store, the least that Ray takes
 WORKER = "ray::MapWorker"
+STARTS = 3
 
 
 class Machines:
@@ -26,7 +27,13 @@ class Machines:
             self.add()
 
     def add(self) -> None:
-        """Start a node."""
+        """Start a node; where the machine is busy, one that Ray gives up after 30 s is replaced."""
+        for _ in range(STARTS - 1):
+            with suppress(Exception):  # Ray (2.60) raises nothing more special
+                return self._start()
+        return self._start()
+
+    def _start(self) -> None:
         self.cluster.add_node(**self.size, resources={MARK: 1}, object_store_memory=MEMORY)
 
     def lose(self, numbers: random.Random) -> None:
