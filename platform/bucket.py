@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import fsspec
@@ -133,13 +133,12 @@ class Remote:
 
     def write_text(self, text: str, encoding: str = "utf-8") -> None:
         """Put a text there, all at once."""
-        with self._request() as storage:
-            storage.pipe_file(self.key, text.encode(encoding))
+        self.write_bytes(text.encode(encoding))
 
-    def put(self, file: Path) -> None:
-        """Put a file of this machine there, all at once."""
+    def write_bytes(self, content: bytes) -> None:
+        """Put bytes there, all at once."""
         with self._request() as storage:
-            storage.put_file(str(file), self.key)
+            storage.pipe_file(self.key, content)
 
     def copy(self, target: "Remote") -> None:
         """Put what is in it at another place, too, within the object store."""
