@@ -73,9 +73,12 @@ def undisturbed(trial: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def machines() -> Iterator["Machines"]:
-    """Three Ray nodes with simulated GPUs, and a head, for all modules: they cost seconds."""
+    """Three Ray nodes with simulated GPUs, and a head.
+
+    For a module: who comes back to a cluster from another one loses its actors there (Ray 2.60).
+    """
     import bakeoff.platform.execution  # noqa: F401 # sets what Ray reads when it is imported
     from tests.machines import Machines
 
