@@ -26,17 +26,22 @@ def run(
     return carry_out(work, workers, report, device="cpu")
 
 
-def bare_run(study: Study, place: Path, *, batch_size: int = 4) -> None:
-    """Make what a study lacks without Ray."""
+def bare_run(study: Study, place: Path, *, batch_size: int = 4) -> Result:
+    """Make what a study lacks without Ray, by a bare plan and stages."""
     work = prepare(study, Store(place), batch_size)
     work.store.create()
     at = Workplace(work.store.claimed("bare"), "bare", "cpu", batch_size=batch_size)
     sampler, scorer = SamplerStage(at), ScorerStage(at)
+    made = failed = 0
     for shard in work.make_plan().shards(lambda entry, lack: batch_size):
         told = {"kind": "shard", "work": shard.to_json(), "part": shard.part or ""}
         done = scorer(sampler(told | {"made": 0, "failed": 0, "stopped": ""}))
         assert not done["stopped"], done["stopped"]
-    carry_out(prepare(study, work.store, batch_size), None, lambda progress: None)  # is noted only
+        made, failed = made + done["made"], failed + done["failed"]
+    left = prepare(study, work.store, batch_size)
+    if not left.is_due:
+        carry_out(left, None, lambda progress: None)  # is noted only
+    return Result(made, failed)
 
 
 def samples(place: Path) -> Rows:

@@ -3,14 +3,10 @@
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from bakeoff.platform.study import Study, read_study
-
-if TYPE_CHECKING:
-    from tests.machines import Machines
 
 STUDY = """
 name: trial
@@ -74,24 +70,19 @@ def undisturbed(trial: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def machines() -> Iterator["Machines"]:
-    """Three Ray nodes with simulated GPUs, and a head.
-
-    For a module: who comes back to a cluster from another one loses its actors there (Ray 2.60).
-    """
-    import bakeoff.platform.execution  # noqa: F401 # sets what Ray reads when it is imported
-    from tests.machines import Machines
-
-    machines = Machines(3, cores=2, gpus=2)
-    yield machines
-    machines.stop()
-
-
-@pytest.fixture(scope="module")
-def ray_cluster(machines: "Machines") -> Iterator[None]:
-    """The cluster, joined by this process as long as a module's tests take."""
+def ray_here() -> Iterator[None]:
+    """Ray on a node of this machine, for a module: starting it costs seconds."""
     import ray
 
-    ray.init(address=machines.cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+    import bakeoff.platform.execution  # noqa: F401 # sets what Ray reads when it is imported
+
+    ray.init(
+        address="local",
+        num_cpus=4,
+        include_dashboard=False,
+        object_store_memory=80_000_000,  # bytes, the least that Ray takes
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
     yield
     ray.shutdown()

@@ -4,6 +4,7 @@ The store must hold what the same stages made in one process, without Ray.
 """
 
 import json
+import logging
 import os
 import random
 import signal
@@ -32,7 +33,7 @@ from bakeoff.samplers.errors import InputError
 from tests.machines import MARK, MEMORY, Machines
 from tests.trials import run, samples, scores
 
-pytestmark = pytest.mark.usefixtures("ray_cluster")
+pytestmark = pytest.mark.usefixtures("joined")
 IMAGES = 36  # of the study `trial`
 SLOW = """
 name: slow
@@ -43,6 +44,25 @@ models:
     recipes:
       vanilla: steps=64 guidance_scale=2 zigzag=masked
 """
+
+
+@pytest.fixture(scope="module")
+def machines() -> Iterator[Machines]:
+    """Three Ray nodes with simulated GPUs, and a head."""
+    machines = Machines(3, cores=2, gpus=2)
+    yield machines
+    machines.stop()
+
+
+@pytest.fixture(scope="module")
+def joined(machines: Machines) -> Iterator[None]:
+    """The cluster, joined by this process.
+
+    Only here: who comes back to a cluster from another one loses its actors there (Ray 2.60).
+    """
+    ray.init(address=machines.cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+    yield
+    ray.shutdown()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from bakeoff.platform.study import Study
 from bakeoff.platform.views import open_views
 from tests.trials import bare_run, run, samples, scores
 
-pytestmark = pytest.mark.usefixtures("ray_cluster")
+pytestmark = pytest.mark.usefixtures("ray_here")
 
 
 @pytest.mark.parametrize("batch_size", [7, 32])
@@ -70,9 +70,7 @@ def traced_trial(study_text: str, study_of: Callable[[str], Study]) -> Study:
 
 
 @pytest.fixture(scope="module")
-def traced(
-    traced_trial: Study, tmp_path_factory: pytest.TempPathFactory, ray_cluster: None
-) -> Path:
+def traced(traced_trial: Study, tmp_path_factory: pytest.TempPathFactory, ray_here: None) -> Path:
     place = tmp_path_factory.mktemp("stores") / "traced"
     assert run(traced_trial, place, workers=2) == Result(made=48, failed=0)
     return place
@@ -107,7 +105,7 @@ def test_traces_asked_for_later_are_made_of_stored_samples_and_of_no_other_pictu
     rows[0]["tokens"][0] ^= 1  # as if another device had made it
     pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), part)
     before = {file: file.read_bytes() for file in (place / "samples").iterdir()}
-    assert run(traced_trial, place, batch_size=5) == Result(made=12, failed=1)
+    assert bare_run(traced_trial, place, batch_size=5) == Result(made=12, failed=1)
     other = rows[0]["sample_id"]
     assert traces(place) == {key: steps for key, steps in traces(traced).items() if key != other}
     assert {file: file.read_bytes() for file in before} == before
@@ -135,7 +133,7 @@ def test_a_lost_part_is_all_that_is_made_again(
     place = tmp_path / "store"
     shutil.copytree(undisturbed, place)
     sorted((place / "samples").iterdir())[0].unlink()
-    assert run(trial, place) == Result(made=4, failed=0)
+    assert bare_run(trial, place) == Result(made=4, failed=0)
     assert samples(place) == samples(undisturbed)
 
 
@@ -151,7 +149,7 @@ def test_a_model_that_cannot_be_loaded_becomes_failures_and_the_rest_goes_on(
     weights.write_bytes(weights.read_bytes()[:1000])
     place = tmp_path / "store"
     broken = study_text + "  - {path: broken, recipes: {vanilla: steps=4}}\n"
-    assert run(study_of(broken), place) == Result(made=36, failed=12)
+    assert bare_run(study_of(broken), place) == Result(made=36, failed=12)
     assert samples(place) == samples(undisturbed)
     failures = Store(place).read("failures", ["prompt", "message", "stage"]).to_pylist()
     assert len(failures) == 12
@@ -169,7 +167,7 @@ def test_a_stored_picture_that_cannot_be_read_is_one_failure(
     rows[0]["image"]["bytes"] = b"%!PS not a picture"
     pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), part)
     rescored = study_of(study_text.replace("[composition]", "[composition, clip_score]"))
-    assert run(rescored, place) == Result(made=0, failed=1)
+    assert bare_run(rescored, place) == Result(made=0, failed=1)
     assert len(scores(place)) == 36 + 35
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from bakeoff.platform.cli import app
 from bakeoff.platform.store import Store
 
-pytestmark = pytest.mark.usefixtures("ray_cluster")
+pytestmark = pytest.mark.usefixtures("ray_here")
 ON_CPU = ["--device", "cpu", "--workers", "1"]  # the GPUs of the cluster are simulated
 STUDY = """
 name: three-prompts

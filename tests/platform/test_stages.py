@@ -15,7 +15,7 @@ from bakeoff.platform.store import Store
 from bakeoff.platform.study import Study
 from tests.trials import samples
 
-pytestmark = pytest.mark.usefixtures("ray_cluster")
+pytestmark = pytest.mark.usefixtures("ray_here")
 
 
 def test_shards_grow_with_the_speed_that_a_worker_measures(
