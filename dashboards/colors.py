@@ -1,14 +1,9 @@
-"""One color for each model on every page and chart, told apart by the color-blind, too."""
+"""The colors of every page; those of models are the platform's, whose reports wear them, too."""
 
-from collections.abc import Iterable
 from typing import Final
 
-# Okabe and Ito (2008), without the yellow and black that vanish on light or dark pages.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+from bakeoff.platform.colors import PALETTE, model_colors
+
+__all__ = ["DIVERGING", "PALETTE", "model_colors"]
+
 DIVERGING: Final = "purpleorange"  # win rates: purple above one half, orange below
-
-
-def model_colors(models: Iterable[str]) -> dict[str, str]:
-    """Return the color of each model, by its place among the distinct ones; six, then again."""
-    distinct = list(dict.fromkeys(models))
-    return {model: PALETTE[place % len(PALETTE)] for place, model in enumerate(distinct)}
