@@ -24,7 +24,7 @@ def render(board: Leaderboard, *, by_task: bool = False) -> RenderableType:
     """Return the table of a leaderboard, on demand that of its tasks, and the notes."""
     parts: list[RenderableType] = [table_of(board)]
     if by_task and board.decided_by:
-        parts += ["", _tasks(board, list(_lines(board)))]
+        parts += ["", task_table(board)]
     return Stack(*parts, "", _dim(notes_of(board)))
 
 
@@ -36,19 +36,27 @@ def table_of(board: Leaderboard) -> FoldingTable:
 def render_groups(board: Leaderboard, groups: Sequence[Group], terms: Terms) -> RenderableType:
     """Return a table for each group, one for entries alone in theirs, and the notes."""
     parts: list[RenderableType] = []
+    for table in group_tables(board, groups, terms):
+        parts += [table, ""]
+    return Stack(*parts, _dim(group_notes(board, groups, terms)))
+
+
+def group_tables(
+    board: Leaderboard, groups: Sequence[Group], terms: Terms
+) -> Iterator[FoldingTable]:
+    """Yield a table for each group, and one for entries alone in theirs."""
     for group in groups:
         if group.baseline:
             shown = replace(board, baseline=group.baseline, standings=group.standings)
             title = f"Study {board.study}, {group.terms}: wins against {group.baseline}"
             lines = [Line(one.entry, _role(one)) for one in group.standings]
-            parts += [FoldingTable(title, lines, list(_columns(shown))), ""]
+            yield FoldingTable(title, lines, list(_columns(shown)))
     lone = [(group.standings[0], group.terms) for group in groups if not group.baseline]
     if lone:
         shown = replace(board, baseline=None, standings=tuple(one for one, _ in lone))
         title = f"Study {board.study}, alone at their {terms}: nothing to compare with"
         lines = [Line(one.entry, f" {own}") for one, own in lone]
-        parts += [FoldingTable(title, lines, list(_columns(shown))), ""]
-    return Stack(*parts, _dim(group_notes(board, groups, terms)))
+        yield FoldingTable(title, lines, list(_columns(shown)))
 
 
 def group_notes(board: Leaderboard, groups: Sequence[Group], terms: Terms) -> Iterator[str]:
@@ -245,7 +253,8 @@ def _figure(value: float | None, decimals: int, unit: float = 1) -> str:
     return NOTHING if value is None else f"{value / unit:.{decimals}f}".removesuffix(".0")
 
 
-def _tasks(board: Leaderboard, lines: list[Line]) -> FoldingTable:
+def task_table(board: Leaderboard) -> FoldingTable:
+    """Return the means of the deciding metric by task; there must be one."""
     info = next(info for info in board.metrics if info.name == board.decided_by)
     names = dict.fromkeys(task for standing in board.standings for task in standing.tasks)
     columns = [
@@ -253,4 +262,4 @@ def _tasks(board: Leaderboard, lines: list[Line]) -> FoldingTable:
         for name in names
     ]
     title = f"{info.name} by task" + (" (%)" if info.range == SHARE else "")
-    return FoldingTable(title, lines, columns)
+    return FoldingTable(title, list(_lines(board)), columns)
