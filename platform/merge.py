@@ -28,10 +28,11 @@ KEYS: Mapping[str, Sequence[str]] = {
     "profiles": ("run_id", "shard_id", "stage"),
     "failures": ("run_id", "shard_id", "sample_id", "stage", "attempt"),
     "samples": ("sample_id",),
+    "votes": ("left_sample_id", "right_sample_id", "vote_id"),
     "runs": ("run_id",),
 }
 GROUPS = ("traces", "references")  # several rows share a key, and lie in one part
-ABOUT_PIXELS = ("traces", "scores")  # of no use beside other pixels
+ABOUT_PIXELS = ("traces", "scores", "votes")  # of no use beside other pixels
 Key = tuple[Any, ...]
 
 
@@ -95,7 +96,7 @@ def _merge(into: Store, other: Store, table: str, differing: frozenset[str]) -> 
     for part in other.parts(table):
         rows = other.read_part(part, TABLES[table].names)
         keys = _keys(rows, table)
-        useless = [table in ABOUT_PIXELS and key[0] in differing for key in keys]
+        useless = [table in ABOUT_PIXELS and not differing.isdisjoint(key) for key in keys]
         fresh = []
         for key, is_useless in zip(keys, useless, strict=True):
             fresh.append(not is_useless and key not in known)

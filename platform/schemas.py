@@ -6,7 +6,7 @@ and whoever opens a store with their own tools. A change of any schema raises `F
 
 import pyarrow as pa
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 
 # Hugging Face's Image convention: `datasets` shows these as pictures.
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -144,6 +144,31 @@ WORKERS = pa.schema(
     ]
 )
 
+# What people said in the arena: one row a vote, about two pictures as they were shown.
+VOTES = pa.schema(
+    [
+        ("vote_id", pa.string()),
+        ("voted", pa.timestamp("us", tz="UTC")),
+        ("study", pa.string()),  # that was looked at; the vote counts for all with both pictures
+        ("benchmark", pa.string()),
+        ("prompt_id", pa.string()),
+        ("prompt", pa.string()),
+        ("seed_place", pa.int32()),  # from 1, in each entry's list of seeds
+        ("left_sample_id", pa.string()),
+        ("left_model", pa.string()),
+        ("left_weights_hash", pa.string()),
+        ("left_recipe_id", pa.string()),
+        ("left_seed", pa.int64()),
+        ("right_sample_id", pa.string()),
+        ("right_model", pa.string()),
+        ("right_weights_hash", pa.string()),
+        ("right_recipe_id", pa.string()),
+        ("right_seed", pa.int64()),
+        ("result", pa.float64()),  # 1: the left one is better; 0: the right one; 0.5: neither
+        ("voter", pa.string()),  # as they call themselves; empty if they do not
+    ]
+)
+
 ENTRY = pa.struct(
     [
         ("name", pa.string()),
@@ -185,5 +210,6 @@ TABLES: dict[str, pa.Schema] = {
     "profiles": PROFILES,
     "failures": FAILURES,
     "workers": WORKERS,
+    "votes": VOTES,
     "runs": RUNS,
 }

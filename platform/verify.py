@@ -31,6 +31,7 @@ KEYS: Mapping[str, Sequence[str]] = {
     "samples": ("sample_id",),
     "scores": ("sample_id", "metric", "metric_version"),
     "traces": ("sample_id", "shard_id", "run_id", "place"),
+    "votes": ("vote_id",),
     "runs": ("run_id",),
 }
 IDENTITY = ("model", "weights_hash", "recipe_id", "benchmark", "seed")
@@ -127,6 +128,10 @@ def _wrong_rows(table: str, part: Place, batch: pa.RecordBatch) -> str | None:
         metrics = {f"metric={name}" for name in batch["metric"].to_pylist()}
         if metrics != {part.parent.name}:
             return f"holds scores of {', '.join(sorted(metrics))}, not those of its folder"
+    if table == "votes":
+        strange = set(batch["result"].to_pylist()) - {1.0, 0.5, 0.0}
+        if strange:
+            return f"holds a vote of result {strange.pop()}, which is none of 1, 0.5 and 0"
     return None
 
 
@@ -185,7 +190,12 @@ def _put_aside(store: Store, fault: Fault) -> Finding:
     except OSError as error:
         told = f"left where it is, for it cannot be moved ({error.strerror})"
         return Finding(file, fault.problem, "left", told)
-    told = f"moved to {below(aside, store.path)}; the next run makes its rows again"
+    then = (
+        "no run makes votes again"
+        if file.startswith("votes/")
+        else "the next run makes its rows again"
+    )
+    told = f"moved to {below(aside, store.path)}; {then}"
     return Finding(file, fault.problem, "moved", told)
 
 

@@ -67,6 +67,14 @@ class SmallStore:
         ]
         self.store.write("scores", name, scores)
 
+    def vote(self, name: str, left: int, right: int, result: float | None = 1.0) -> None:
+        """Note a vote on two samples as a part of its own."""
+        sides = {"left": self.sample(left), "right": self.sample(right)}
+        row: dict[str, Any] = {"vote_id": name, "result": result, "voter": ""}
+        for side, sample in sides.items():
+            row |= {f"{side}_{key}": sample[key] for key in ("sample_id", "model", "seed")}
+        self.store.write("votes", name, [row])
+
     def run(self, prompts: int, *, started: datetime = datetime(2025, 1, 1, tzinfo=UTC)) -> None:
         """Note a run that planned the first so many prompts."""
         planned = [self.sample(number) for number in range(prompts)]

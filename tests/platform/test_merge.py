@@ -75,9 +75,11 @@ def test_every_table_but_the_news_of_workers_is_merged(
     second.store.write("profiles", "s", [shard | {"stage": stage} for stage in ("text", "score")])
     second.store.write("failures", "s", [shard | sample | {"stage": "generate", "attempt": 2}])
     WorkerLog(second.store, "run-2", "sample", "cpu").begin("s", 3)
+    for name in ("monday", "tuesday"):
+        second.vote(name, 3, 4)
     told = {one.table: one.added for one in merge(first.store, second.store).tables}
-    rest = ("traces", "references", "profiles", "failures")
-    assert [told[table] for table in rest] == [3, 2, 2, 1]
+    rest = ("traces", "references", "profiles", "failures", "votes")
+    assert [told[table] for table in rest] == [3, 2, 2, 1, 2]
     assert not any(one.added for one in merge(first.store, second.store).tables)
 
 
@@ -86,12 +88,15 @@ def test_of_two_versions_of_a_picture_the_first_stays_with_its_score(
 ) -> None:
     other = SmallStore(tmp_path / "gpu")
     other.shard("gpu", [0, 3], bits=1)
+    other.vote("of a picture that is another here", 3, 0)
+    other.vote("of two that are not", 3, 4)
     own = first.store.read("scores", ["sample_id", "value"]).to_pylist()
     (first.path / "scores/metric=composition/part-shard.parquet").unlink()
     result = merge(first.store, other.store)
     assert result.differing == {first.sample(0)["sample_id"]}
     told = {one.table: one for one in result.tables}
     assert (told["scores"].added, told["scores"].left_out) == (1, 1)
+    assert (told["votes"].added, told["votes"].left_out) == (1, 1)
     hashes = dict.fromkeys([first.sample(0)["pixel_hash"], other.sample(3, bits=1)["pixel_hash"]])
     assert hashes.keys() <= set(first.store.read("samples", ["pixel_hash"])[0].to_pylist())
     scored = first.store.read("scores", ["sample_id"])["sample_id"].to_pylist()

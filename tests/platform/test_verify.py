@@ -135,6 +135,18 @@ def test_a_row_that_is_stored_twice_goes_with_its_part(place: Path) -> None:
     assert lacks(Store.open(place)) == []
 
 
+def test_a_vote_is_for_one_side_or_neither_and_counts_once(place: Path) -> None:
+    for name, result in {"fair": 0.5, "heavy": 7.0, "none": None}.items():
+        SmallStore(place).vote(name, 0, 1, result)
+    again = place / "votes/part-later.parquet"
+    again.write_bytes((place / "votes/part-fair.parquet").read_bytes())
+    found = {finding.file: finding for finding in verify(place).findings}
+    assert found.keys() == {f"votes/part-{name}.parquet" for name in ("heavy", "none", "later")}
+    assert "result 7.0, which is none of" in found["votes/part-heavy.parquet"].problem
+    assert "no run makes votes again" in found["votes/part-heavy.parquet"].told
+    assert verify(place).rows["votes"] == 1
+
+
 def test_a_row_twice_in_one_part_is_found(place: Path) -> None:
     rewrite(place / SAMPLES_PART, lambda rows: rows.append(rows[0]))
     (finding,) = verify(place).findings
