@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from bakeoff.platform.database import connect, read_parts, storage_errors
 from bakeoff.platform.places import Place, place
@@ -25,8 +26,11 @@ VIEWS = (
     "study_metrics",
     "asked_prompts",
     "entry_samples",
+    "shard_parts",
+    "entry_batches",
     "entry_scores",
     "sample_traces",
+    "study_votes",
 )
 STORE_VARIABLE = "BAKEOFF_STORE"  # environment: the store that the dashboard opens
 Row = dict[str, Any]
@@ -36,20 +40,31 @@ class Views:
     """The tables and views of a store as they were when it was opened.
 
     A table without parts is there, and empty. What queries build on is made when the first of them
-    asks for it. Queries may come from several threads.
+    asks for it, or read from a `saved` file of the store in the same state. Queries may come from
+    several threads.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store, self._connection = store, connect()
+    def __init__(self, store: Store, saved: Path | None = None) -> None:
+        self.store, self._connection = store, connect()
         for table, schema in TABLES.items():
-            if parts := store.parts(table):
-                with storage_errors():
-                    read_parts(self._connection, parts).create_view(table)
-            else:
-                self._connection.from_arrow(schema.empty_table()).create(table)
+            named = schema.append(pa.field("filename", pa.string())) if _is_named(table) else schema
+            self._connection.from_arrow(named.empty_table()).create(f"no_{table}")
+            self.renew(table)
         self._connection.execute("SET lock_configuration = true")
         self._made: set[str] = set()
         self._making = Lock()
+        if saved:
+            self._take_up(saved)
+
+    def renew(self, table: str) -> None:
+        """Look at the store's parts of a table anew."""
+        cursor = self._connection.cursor()
+        if parts := self.store.parts(table):
+            with storage_errors():
+                rows = read_parts(cursor, parts, filename=_is_named(table))
+                rows.create_view(table, replace=True)
+        else:
+            cursor.table(f"no_{table}").create_view(table, replace=True)
 
     def query(self, name: str, **parameters: Any) -> list[Row]:
         """Return the rows of the query in `sql/NAME.sql`; `$x` in it is the parameter `x`.
@@ -65,6 +80,32 @@ class Views:
             columns = [column[0] for column in result.description]
             return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
 
+    def save(self, file: Path) -> None:
+        """Write what queries share, and strangers may ask, into a DuckDB file; see `snapshot.sql`.
+
+        Raises:
+            InputError: as `query`.
+            duckdb.Error: the file cannot be written.
+        """
+        with self._damage_named(), storage_errors(), self._making:
+            self._make_what(_sql("snapshot"), VIEWS)
+            cursor = self._connection.cursor()
+            cursor.execute(f"ATTACH {_quoted(file)} AS snapshot")
+            try:
+                cursor.execute(_sql("snapshot"))
+            finally:
+                cursor.execute("DETACH snapshot")
+
+    def _take_up(self, saved: Path) -> None:
+        """Have a saved file's tables in the place of those that would be made."""
+        cursor = self._connection.cursor()
+        cursor.execute(f"ATTACH {_quoted(saved)} AS saved (READ_ONLY)")
+        tables = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'saved'"
+        known = {name for (name,) in cursor.execute(tables).fetchall()}
+        for view in known.intersection(VIEWS):
+            cursor.execute(f"CREATE VIEW {view} AS FROM saved.{view}")
+            self._made.add(view)
+
     @contextmanager
     def _damage_named(self) -> Iterator[None]:
         """Name the part that a query cannot read; one may be damaged behind its footer."""
@@ -73,7 +114,7 @@ class Views:
         except duckdb.Error:
             for table, schema in TABLES.items():
                 columns = [name for name in schema.names if name != "image"]
-                for _ in self._store.read_parts(table, columns):
+                for _ in self.store.read_parts(table, columns):
                     pass
             raise
 
@@ -103,6 +144,16 @@ def fingerprint(store: Place | str) -> str:
         InputError: the text names no place, or a bucket that cannot be read.
     """
     return Store(place(store)).fingerprint()
+
+
+def _is_named(table: str) -> bool:
+    """Return whether rows tell the part that they lie in: a picture is read from its own alone."""
+    return table == "samples"
+
+
+def _quoted(file: Path) -> str:
+    """Return a path as SQL spells it."""
+    return "'" + str(file).replace("'", "''") + "'"
 
 
 @cache

@@ -58,6 +58,10 @@ def test_an_empty_store_has_every_query_and_no_row(tmp_path: Path) -> None:
         assert views.query(name, study="s") == []
     for name in ("pictures", "sample_scores"):
         assert views.query(name, study="s", prompt_ids=["p"]) == []
+    for name in ("cast_votes", "opinions"):
+        assert views.query(name, study="s") == []
+    assert views.query("pair_opinions", **named, entry="e", opponent="o") == []
+    views.save(tmp_path / "saved.duckdb")  # by "snapshot"
 
 
 def test_every_sql_file_is_tried_on_the_empty_store() -> None:
