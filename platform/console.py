@@ -115,6 +115,8 @@ def answer(snapshot: str, sql: str, limits: Limits) -> Answer:
     except duckdb.InterruptException:
         raise _too_slow(limits) from None
     except duckdb.Error as error:
+        if "pytz" in str(error):  # what DuckDB would need for it
+            raise InputError("a time with a zone cannot be shown: cast it to TIMESTAMP") from None
         sentence = str(error).partition("\n\n")[0].replace("\n", " ")
         raise InputError(sentence[:LONGEST_REFUSAL]) from None
 

@@ -14,7 +14,19 @@ SELECT sample_id, place, step, phase, mask_ratio, entropy, divergence, redrawn
 FROM sample_traces;
 CREATE TABLE snapshot.profiles AS FROM profiles;
 CREATE TABLE snapshot.failures AS FROM failures;
-CREATE TABLE snapshot.votes AS FROM votes;
+-- Times without a zone, which is UTC: Python shows those with one only if it has a library for it.
+CREATE TABLE snapshot.votes AS
+SELECT * REPLACE (make_timestamp(epoch_us(voted)) AS voted)
+FROM votes;
 CREATE TABLE snapshot.runs AS
-SELECT run_id, started, study_name, batch_size, workers, device, git_revision, versions, study
+SELECT
+    run_id,
+    make_timestamp(epoch_us(started)) AS started,
+    study_name,
+    batch_size,
+    workers,
+    device,
+    git_revision,
+    versions,
+    study
 FROM runs;

@@ -199,6 +199,11 @@ def test_what_is_wrong_is_told_in_duckdbs_words(home: Path) -> None:
     assert len(refusal(home, "SELECT error(repeat('x', 100000))")) <= 1000
 
 
+def test_a_time_with_a_zone_is_refused_in_words(home: Path) -> None:
+    assert refusal(home, "SELECT now()").endswith("cast it to TIMESTAMP")
+    assert asked(home, "SELECT now()::TIMESTAMP < '1990-01-01'").rows == [[False]]
+
+
 def test_values_of_every_kind_can_be_shown(home: Path) -> None:
     found = asked(
         home,
