@@ -7,7 +7,8 @@ import altair as alt
 
 from bakeoff.dashboards.colors import DIVERGING
 from bakeoff.evaluators.metric import MetricInfo
-from bakeoff.platform.leaderboard import Match, Standing
+from bakeoff.platform.comparisons import Comparison
+from bakeoff.platform.leaderboard import Standing
 
 ROW_HEIGHT = 28
 CELL_HEIGHT = 44
@@ -58,7 +59,7 @@ def interval_chart(
     return alt.layer(span, point).properties(height=ROW_HEIGHT * len(rows) + 100)
 
 
-def win_heat_map(matches: Sequence[Match], order: Sequence[str]) -> Layers:
+def win_heat_map(matches: Sequence[Comparison], order: Sequence[str]) -> Layers:
     """Return how often each row's entry beats each column's, with n in every cell."""
     rows: list[dict[str, Any]] = [
         {

@@ -12,8 +12,9 @@ from PIL import Image
 from bakeoff.dashboards.charts import interval_chart, win_heat_map
 from bakeoff.dashboards.colors import model_colors
 from bakeoff.evaluators.metric import MetricInfo
+from bakeoff.platform.comparisons import Comparison, comparisons
 from bakeoff.platform.equal_terms import Group, Terms, group_entries
-from bakeoff.platform.leaderboard import Leaderboard, Match, leaderboard, matches
+from bakeoff.platform.leaderboard import Leaderboard, leaderboard
 from bakeoff.platform.leaderboard_table import Shown, group_notes, notes_of, number, percent
 from bakeoff.platform.pictures import readable_picture
 from bakeoff.platform.views import Row, Views
@@ -58,8 +59,8 @@ def _groups(_views: Views, key: str, study: str, terms: Terms) -> list[Group]:
 
 
 @st.cache_resource(max_entries=32, show_spinner="Comparing entries …")
-def _matches(_views: Views, key: str, study: str, metric: str) -> list[Match]:
-    return matches(_views, study, metric)
+def _matches(_views: Views, key: str, study: str, metric: str) -> list[Comparison]:
+    return comparisons(_views, study, metric)
 
 
 def _leaderboard(views: Views, key: str, board: Leaderboard) -> None:

@@ -4,8 +4,9 @@ Everything starts from one value a prompt, the mean over its seeds: the prompt i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,14 +17,16 @@ from bakeoff.evaluators.statistics import (
     Estimate,
     Interval,
     adjusted_interval,
+    adjusted_test,
     prompt_means,
     t_interval,
 )
 
 POWER = 0.8
 RESAMPLES = 2000
-# Above so many distinct values the bootstrap's interval is Student's to the last digit shown.
-MANY = 5000
+# Above so many values, distinct ones, too, the bootstrap is Student's to the digits shown.
+MANY = 2000
+UNIT = Interval(0.0, 1.0)  # of win values
 Verdict = Literal["better", "worse", "equivalent", "undecided"]
 
 
@@ -50,6 +53,11 @@ class Decision:
     verdict: Verdict
     p_value: float
     further_prompts: int | None
+
+    def turned(self) -> Self:
+        """Return the same decision as the opponent sees it."""
+        other: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
+        return replace(self, verdict=other.get(self.verdict, self.verdict))
 
 
 def pairs(prompts: Sequence[str], ours: ArrayLike, theirs: ArrayLike) -> Pairs:
@@ -90,24 +98,36 @@ def bootstrap_interval(
 ) -> Interval | None:
     """Return the studentized bootstrap interval of the mean of independent values [n].
 
-    None below two values. Few distinct values are drawn as counts of each, so that a hundred
-    thousand prompts of few values cost no more than a hundred.
+    None below two values. Of many values the distinct ones are drawn, as counts of each, so that a
+    hundred thousand prompts of few values cost no more than a hundred.
 
     Source: Efron and Tibshirani (1993) chapter 12.
     """
     array = np.asarray(values, dtype=np.float64)
-    distinct, counts = np.unique(array, return_counts=True)
     count = len(array)
-    if count < 2 or len(distinct) == 1 or len(distinct) > MANY:
+    distinct, weights = array, (1,) * count
+    if count > MANY:
+        distinct, found = np.unique(array, return_counts=True)
+        weights = tuple(found.tolist())
+    if count < 2 or np.ptp(distinct) == 0 or len(distinct) > MANY:
         return t_interval(array, confidence)
-    drawn = np.random.default_rng(seed).multinomial(count, counts / count, size=resamples)
     mean, error = array.mean(), array.std(ddof=1) / np.sqrt(count)
-    means = drawn @ distinct / count  # [R]
-    variances = (drawn @ (distinct - mean) ** 2 - count * (means - mean) ** 2) / (count - 1)
-    moved = variances > 1e-12 * array.var()  # a resample of one value alone has no scale
-    scaled = (means - mean)[moved] / np.sqrt(variances[moved] / count)
+    centred = ((distinct - mean) / error).astype(np.float32)
+    drawn = _resamples(weights, seed, resamples)
+    means = (drawn @ centred).astype(np.float64) / count  # [R]
+    variances = (drawn @ centred**2 - count * means**2) / (count - 1)
+    moved = variances > 1e-6 * count  # a resample of one value alone has no scale
+    scaled = means[moved] / np.sqrt(variances[moved] / count)
     low, high = np.quantile(scaled, [(1 + confidence) / 2, (1 - confidence) / 2])
     return Interval(float(mean - low * error), float(mean - high * error))
+
+
+@lru_cache(maxsize=4)
+def _resamples(weights: tuple[int, ...], seed: int, resamples: int) -> NDArray[np.float32]:
+    """Return how often each value comes in each resample [R, n]; pages compare on like prompts."""
+    shares = np.array(weights) / sum(weights)
+    drawn = np.random.default_rng(seed).multinomial(sum(weights), shares, size=resamples)
+    return drawn.astype(np.float32)
 
 
 def pairing_correlation(found: Pairs) -> float | None:
@@ -166,6 +186,39 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     return corrected
 
 
+def decisions(
+    family_values: Sequence[ArrayLike],
+    *,
+    equivalent: float | None = None,
+    confidence: float = CONFIDENCE,
+) -> list[Decision | None]:
+    """Return the verdicts on comparisons side by side, each from its prompts' win values [P].
+
+    Differences are corrected by Holm, equivalence within ½ ± `equivalent` by Bonferroni, so that
+    either kind errs in 1 - confidence of families at most. A comparison without a prompt has no
+    verdict, and is no part of the family.
+    """
+    made = [np.asarray(values, dtype=np.float64) for values in family_values]
+    family = [values for values in made if len(values)]
+    corrected = holm([adjusted_test(values, UNIT, 0.5) for values in family])
+    strict = 1 - (1 - confidence) / max(1, len(family))
+    p_values = iter(corrected.tolist())
+    return [
+        decide(
+            values,
+            adjusted_interval(values, UNIT, strict) if equivalent else None,
+            null=0.5,
+            p_value=next(p_values),
+            equivalent=equivalent,
+            confidence=confidence,
+            family=len(family),
+        )
+        if len(values)
+        else None
+        for values in made
+    ]
+
+
 def decide(
     values: ArrayLike,
     interval: Interval | None,
@@ -175,13 +228,15 @@ def decide(
     equivalent: float | None = None,
     higher_is_better: bool = True,
     confidence: float = CONFIDENCE,
+    family: int = 1,
 ) -> Decision:
     """Return the verdict on prompts' values [P], whose mean has this interval and p-value.
 
     `null` is the value of a tie, 0 of differences and ½ of wins. It is equivalent if the interval
     lies within `null` ± `equivalent`, as differences of that size shall not matter; otherwise
-    better or worse if the p-value, corrected by whoever knows the family, is at most
-    1 - confidence; otherwise undecided.
+    better or worse if the p-value is at most 1 - confidence; otherwise undecided. P-value and
+    interval are corrected by whoever knows the family; the further prompts are those that the
+    strictest correction for so many comparisons asks for.
     """
     array = np.asarray(values, dtype=np.float64)
     verdict: Verdict = "undecided"
@@ -191,7 +246,8 @@ def decide(
         verdict = "better" if (array.mean() > null) == higher_is_better else "worse"
     if verdict != "undecided" or len(array) < 2:
         return Decision(verdict, p_value, 0 if verdict != "undecided" else None)
-    needed = prompts_needed(array.mean() - null, array.std(ddof=1), equivalent, confidence)
+    strict = 1 - (1 - confidence) / family
+    needed = prompts_needed(array.mean() - null, array.std(ddof=1), equivalent, strict)
     further = None if needed is None else max(1, needed - len(array))
     return Decision(verdict, p_value, further)
 

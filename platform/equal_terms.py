@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, cast, get_args
 
-from bakeoff.platform.leaderboard import Leaderboard, Standing, matches
+from bakeoff.platform.comparisons import Comparison, compared, meetings
+from bakeoff.platform.leaderboard import Leaderboard, Standing
 from bakeoff.platform.views import Views
 from bakeoff.samplers.errors import InputError, unknown
 from bakeoff.samplers.recipe import Recipe
@@ -56,6 +57,7 @@ def group_entries(views: Views, board: Leaderboard, terms: Terms) -> list[Group]
 
     A group's baseline is the study's if it is in there, else the entry that differs least from it:
     vanilla at other steps. An entry whose steps or compute are not known stands alone, at the end.
+    The comparisons of all groups are one family.
     """
     costs = _steps(views, board) if terms == "steps" else _row_evaluations(board)
     groups = []
@@ -63,9 +65,11 @@ def group_entries(views: Views, board: Leaderboard, terms: Terms) -> list[Group]
         for entries in _alike(board.baseline, own, TOLERANCE[terms]):
             spent = [round(costs[entry], 1) for entry in entries]
             ends = dict.fromkeys(f"{end:g}" for end in (min(spent), max(spent)))
-            groups.append(_group(views, board, f"{UNITS[terms]} {'..'.join(ends)}", entries))
+            groups.append(_group(board, f"{UNITS[terms]} {'..'.join(ends)}", entries))
     lone = [standing.entry for standing in board.standings if standing.entry not in costs]
-    return groups + [_group(views, board, f"unknown {UNITS[terms]}", {entry}) for entry in lone]
+    groups += [_group(board, f"unknown {UNITS[terms]}", {entry}) for entry in lone]
+    compared_by_entry = _comparisons(views, board, groups)
+    return [_judged(board, group, compared_by_entry) for group in groups]
 
 
 def _steps(views: Views, board: Leaderboard) -> dict[str, float]:
@@ -107,28 +111,44 @@ def _alike(
     yield from sorted(groups, key=lambda near: min(costs[entry] for entry in near))
 
 
-def _group(views: Views, board: Leaderboard, terms: str, entries: set[str]) -> Group:
-    members = [standing for standing in board.standings if standing.entry in entries]
-    if len(members) == 1:
-        alone = replace(members[0], wins=None, is_baseline=False)
-        return Group(alone.model, terms, None, (alone,))
-    baseline = _baseline(board, members)
-    found = matches(views, board.study, board.decided_by, opponent=baseline)
-    wins = {match.entry: match.wins for match in found}
-    judged = [
-        replace(
-            standing,
-            is_baseline=standing.entry == baseline,
-            is_control=standing.is_control and baseline == board.baseline,
-            wins=wins.get(standing.entry),
-        )
-        for standing in members
+def _group(board: Leaderboard, terms: str, entries: set[str]) -> Group:
+    """Return the entries as a group, their roles and comparisons still those of the study."""
+    members = tuple(standing for standing in board.standings if standing.entry in entries)
+    baseline = baseline_of(board, members) if len(members) > 1 else None
+    return Group(members[0].model, terms, baseline, members)
+
+
+def _comparisons(
+    views: Views, board: Leaderboard, groups: Sequence[Group]
+) -> dict[str, Comparison]:
+    """Return each entry's comparison with the baseline of its group."""
+    if board.decided_by is None:
+        return {}
+    met = [
+        meeting
+        for group in groups
+        if group.baseline
+        for meeting in meetings(views, board.study, board.decided_by, opponent=group.baseline)
+        if meeting.entry in {one.entry for one in group.standings}
     ]
-    ranked = tuple(sorted(judged, key=lambda one: _place(board, one)))
-    return Group(ranked[0].model, terms, baseline, ranked)
+    return {one.entry: one for one in compared(met, board.equivalent)}
 
 
-def _baseline(board: Leaderboard, members: Sequence[Standing]) -> str:
+def _judged(board: Leaderboard, group: Group, found: Mapping[str, Comparison]) -> Group:
+    """Return a group in its order, with the roles and comparisons that entries have in it."""
+    standings = [
+        replace(
+            one,
+            is_baseline=one.entry == group.baseline,
+            is_control=one.is_control and group.baseline in (board.baseline, None),
+            comparison=found.get(one.entry),
+        )
+        for one in group.standings
+    ]
+    return replace(group, standings=tuple(sorted(standings, key=lambda one: _place(board, one))))
+
+
+def baseline_of(board: Leaderboard, members: Sequence[Standing]) -> str:
     """Return the study's baseline, or the entry whose recipe differs from it in fewest choices."""
     given = {standing.entry: standing for standing in board.standings}.get(board.baseline or "")
     recipe = _read(given.recipe) if given else None

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pyarrow.csv import CSVWriter
 
 from bakeoff.evaluators.statistics import Estimate
+from bakeoff.platform.comparisons import Comparison
 from bakeoff.platform.leaderboard import Leaderboard, Standing
 from bakeoff.platform.schemas import TABLES
 from bakeoff.platform.store import Store
@@ -53,10 +54,24 @@ def _row(board: Leaderboard, standing: Standing) -> Mapping[str, Any]:
     wins = standing.wins
     row |= _estimate(f"win_rate_{board.decided_by}", wins.estimate if wins else None)
     row |= {"pairs_without_score": wins.missing if wins else None}
+    row |= _verdict(board, standing.comparison)
     row |= {"seconds_per_image": standing.seconds_per_image, "is_typical": standing.is_typical}
     row |= {"batch_size": standing.batch_size, "device": standing.device}
     row |= {"row_evaluations": standing.row_evaluations}
     return row | {"peak_memory_bytes": standing.peak_memory_bytes}
+
+
+def _verdict(board: Leaderboard, comparison: Comparison | None) -> Mapping[str, Any]:
+    decision = comparison.decision if comparison else None
+    return {
+        **_estimate(
+            f"difference_{board.decided_by}", comparison.difference if comparison else None
+        ),
+        "verdict": decision.verdict if decision else None,
+        "p_value_corrected": decision.p_value if decision else None,
+        "comparisons": board.family,
+        "further_prompts": decision.further_prompts if decision else None,
+    }
 
 
 def _estimate(name: str, estimate: Estimate | None) -> Mapping[str, Any]:

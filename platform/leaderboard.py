@@ -12,9 +12,9 @@ from bakeoff.evaluators.statistics import (
     PromptMeans,
     WinRate,
     estimate_of_means,
-    win_rate_of_counts,
 )
 from bakeoff.platform.benchmarks import BENCHMARKS
+from bakeoff.platform.comparisons import Comparison, check_margin, comparisons
 from bakeoff.platform.metrics import build_metric
 from bakeoff.platform.views import Row, Views
 from bakeoff.samplers.errors import InputError, unknown
@@ -36,13 +36,18 @@ class Standing:
     prompts: int
     scores: Mapping[str, Estimate]  # by metric; a metric without scores is absent
     tasks: Mapping[str, Estimate]  # the deciding metric, by task
-    wins: WinRate | None  # against the baseline; None for the baseline itself
+    comparison: Comparison | None  # with the baseline; None for the baseline itself
     seconds_per_image: float | None
     is_typical: bool  # False: only first or traced batches were measured, which are slower
     batch_size: int | None  # with the device, those of the batches that were measured
     device: str | None
     row_evaluations: float | None  # per image
     peak_memory_bytes: int | None
+
+    @property
+    def wins(self) -> WinRate | None:
+        """How often it beats the baseline."""
+        return self.comparison.wins if self.comparison else None
 
 
 @dataclass(frozen=True)
@@ -54,20 +59,17 @@ class Leaderboard:
     unreadable: tuple[str, ...]  # metrics of the study that this installation does not have
     decided_by: str | None  # the metric of the win rates and tasks
     baseline: str | None
+    equivalent: float | None  # the margin of win rates that do not matter
     standings: tuple[Standing, ...]
+
+    @property
+    def family(self) -> int:
+        """The number of comparisons that verdicts are corrected for."""
+        return sum(bool(s.comparison and s.comparison.decision) for s in self.standings)
 
     def as_json(self) -> dict[str, Any]:
         """Return the same as plain values; an interval is [low, high] or null."""
         return asdict(self)
-
-
-@dataclass(frozen=True)
-class Match:
-    """One entry against another on one metric."""
-
-    entry: str
-    opponent: str
-    wins: WinRate
 
 
 def choose_study(views: Views, study: str | None = None) -> str:
@@ -85,13 +87,20 @@ def choose_study(views: Views, study: str | None = None) -> str:
 
 
 def leaderboard(
-    views: Views, study: str | None = None, decided_by: str | None = None
+    views: Views,
+    study: str | None = None,
+    decided_by: str | None = None,
+    equivalent: float | None = None,
 ) -> Leaderboard:
     """Return the standings of a study, by default the last; `decided_by` names a metric.
 
+    `equivalent` is the margin of win rates within which entries are as good as the baseline.
+
     Raises:
-        InputError: the store holds no run, or the study or metric is unknown.
+        InputError: the store holds no run, or the study or metric is unknown, or the margin is no
+            share.
     """
+    check_margin(equivalent)
     study = choose_study(views, study)
     metrics, unreadable = study_metrics(views, study)
     infos = tuple(metric.info for metric in metrics)
@@ -102,13 +111,12 @@ def leaderboard(
     for metric in metrics:
         if metric.info.kind == "set":
             scores[metric.info.name] = _distances(views, study, cast(SetMetric, metric))
-    wins = {
-        match.entry: match.wins
-        for match in matches(views, study, decided_by, opponent=baseline)
-        if baseline is not None
-    }
-    standings = tuple(_standing(row, baseline, scores, tasks, wins) for row in entries)
-    return Leaderboard(study, infos, unreadable, decided_by, baseline, standings)
+    compared: list[Comparison] = []
+    if baseline is not None and decided_by is not None:
+        compared = comparisons(views, study, decided_by, opponent=baseline, equivalent=equivalent)
+    by_entry = {one.entry: one for one in compared}
+    standings = tuple(_standing(row, baseline, scores, tasks, by_entry) for row in entries)
+    return Leaderboard(study, infos, unreadable, decided_by, baseline, equivalent, standings)
 
 
 def study_metrics(views: Views, study: str) -> tuple[list[Metric], tuple[str, ...]]:
@@ -120,30 +128,6 @@ def study_metrics(views: Views, study: str) -> tuple[list[Metric], tuple[str, ..
         except InputError:
             unreadable.append(row["metric"])
     return metrics, tuple(unreadable)
-
-
-def matches(
-    views: Views, study: str, metric: str | None, opponent: str | None = None
-) -> list[Match]:
-    """Return the win rate of every ordered pair of entries on a metric, or against one opponent.
-
-    A set metric has no value for a single picture, and therefore no matches.
-    """
-    if metric is None:
-        return []
-    better, worse = "above", "below"
-    if not build_metric(metric).info.higher_is_better:
-        better, worse = worse, better
-    return [
-        Match(
-            row["entry"],
-            row["opponent"],
-            win_rate_of_counts(
-                wins=row[better], ties=row["equal"], losses=row[worse], missing=row["missing"]
-            ),
-        )
-        for row in views.query("outcomes", study=study, metric=metric, opponent=opponent)
-    ]
 
 
 def _deciding(infos: Sequence[MetricInfo], wanted: str | None) -> str | None:
@@ -167,7 +151,7 @@ def _means(
     for row in views.query("scores_by_entry", study=study):
         if row["metric"] not in scores:
             continue
-        if mean := _mean(row):
+        if mean := row_mean(row):
             scores[row["metric"]][row["entry"]] = mean
         if row["metric"] == decided_by:
             tasks[row["entry"]] = _task_means(row, order)
@@ -185,12 +169,12 @@ def _task_means(row: Row, order: Sequence[str]) -> dict[str, Estimate]:
     found = {}
     present = set(row["tasks"])
     for task in [*(task for task in order if task in present), *sorted(present - set(order))]:
-        if mean := _mean(row, task):
+        if mean := row_mean(row, task):
             found[task] = mean
     return found
 
 
-def _mean(row: Row, task: str | None = None) -> Estimate | None:
+def row_mean(row: Row, task: str | None = None) -> Estimate | None:
     """Return the mean of a row of `scores_by_entry`, over all its prompts or those of a task."""
     chosen = np.array([task is None or one == task for one in row["tasks"]])
     by_prompt = PromptMeans(np.array(row["means"])[chosen], np.array(row["samples"])[chosen])
@@ -221,7 +205,7 @@ def _standing(
     baseline: str | None,
     scores: Mapping[str, Mapping[str, Estimate]],
     tasks: Mapping[str, Mapping[str, Estimate]],
-    wins: Mapping[str, WinRate],
+    compared: Mapping[str, Comparison],
 ) -> Standing:
     entry = row["entry"]
     return Standing(
@@ -237,7 +221,7 @@ def _standing(
         prompts=row["prompts"],
         scores={name: found[entry] for name, found in scores.items() if entry in found},
         tasks=tasks.get(entry, {}),
-        wins=wins.get(entry),
+        comparison=compared.get(entry),
         seconds_per_image=row["seconds_per_image"],
         is_typical=row["typical_batches"] > 0,
         batch_size=row["batch_size"],

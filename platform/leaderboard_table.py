@@ -10,6 +10,7 @@ from rich.text import Text
 
 from bakeoff.evaluators.metric import MetricInfo
 from bakeoff.evaluators.statistics import Estimate
+from bakeoff.platform.comparisons import Comparison
 from bakeoff.platform.equal_terms import TOLERANCE, Group, Terms
 from bakeoff.platform.folding_table import Column, FoldingTable, Line
 from bakeoff.platform.leaderboard import Leaderboard, Standing
@@ -17,6 +18,7 @@ from bakeoff.platform.leaderboard import Leaderboard, Standing
 NOTHING = "–"
 SHARE = (0.0, 1.0)  # metrics of this range are shown in percent
 DECIMALS = 2  # enough for the eye; `--json` has all of them
+MOST_PROMPTS = 100_000  # beyond, it does not matter how many further ones would decide
 Shown = tuple[str, str]  # a value and what stands below it
 
 
@@ -127,6 +129,7 @@ def notes_of(board: Leaderboard, opponent: str | None = None) -> Iterator[str]:
             f"{opponent or board.baseline} on {board.decided_by}, a tie counting half; interval by "
             f"Agresti and Min's adjustment. {_missing(board)}"
         )
+        yield _verdict_note(board)
     yield (
         f"s/img: median over batches{_batches(board)} of text, network, drawing and decoding "
         "time, per image"
@@ -139,6 +142,24 @@ def notes_of(board: Leaderboard, opponent: str | None = None) -> Iterator[str]:
     if board.unreadable:
         yield f"Not shown, as this installation lacks them: {', '.join(board.unreadable)}."
     yield from _control_notes(board)
+
+
+def _verdict_note(board: Leaderboard) -> str:
+    """Say when a verdict is given, and for how many comparisons it is corrected."""
+    family = board.family
+    note = (
+        "verdict: better or worse where the win rate differs from 50 % with p of at most 5 %, "
+        f"corrected by Holm for the {family} comparison{'s' * (family != 1)} of this table. "
+    )
+    if board.equivalent:
+        low, high = (f"{100 * (0.5 + sign * board.equivalent):g}" for sign in (-1, 1))
+        note += (
+            f"equivalent where its interval, corrected by Bonferroni, lies within {low}..{high} %. "
+        )
+    return note + (
+        "undecided otherwise, with the further prompts that would tell in 80 % of studies if the "
+        "entry wins as often as it seems to."
+    )
 
 
 def _way_notes(board: Leaderboard) -> Iterator[str]:
@@ -233,6 +254,7 @@ def _columns(board: Leaderboard) -> Iterator[Column]:
         yield Column(heading, [number(info, s.scores.get(info.name)) for s in each])
     if board.baseline and board.decided_by:
         yield Column("wins %", [_wins(s) for s in each])
+        yield Column("verdict", [verdict(s.comparison) for s in each])
     yield Column("s/img", [(_seconds(s), "") for s in each])
     yield Column("row evals", [(_figure(s.row_evaluations, 1), "") for s in each])
     yield Column("MB", [(_figure(s.peak_memory_bytes, 0, unit=1e6), "") for s in each])
@@ -241,6 +263,18 @@ def _columns(board: Leaderboard) -> Iterator[Column]:
 def _wins(standing: Standing) -> Shown:
     wins = standing.wins
     return percent(wins.estimate) if wins and wins.estimate else (NOTHING, "")
+
+
+def verdict(comparison: Comparison | None) -> Shown:
+    """Return what a comparison comes to; below it how many prompts more would decide it."""
+    decision = comparison.decision if comparison else None
+    if decision is None:
+        return NOTHING, ""
+    further = decision.further_prompts
+    if not further:
+        return decision.verdict, ""
+    more = f"{further:,}" if further <= MOST_PROMPTS else f"over {MOST_PROMPTS:,}"
+    return decision.verdict, f"{more} more"
 
 
 def _seconds(standing: Standing) -> str:

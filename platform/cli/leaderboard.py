@@ -18,6 +18,10 @@ def leaderboard(
         str | None,
         typer.Option(help="Metric that decides the win rates; default: the study's first."),
     ] = None,
+    equivalent: Annotated[
+        float | None,
+        typer.Option(help="Margin of win rates that do not matter: 0.02 for 48..52 %."),
+    ] = None,
     equal: Annotated[
         str | None,
         typer.Option(
@@ -37,7 +41,7 @@ def leaderboard(
     if terms and tasks:
         raise InputError("--tasks cannot combine with --equal: tasks are shown of all entries")
     views = open_views(store)
-    board = build(views, study, metric)
+    board = build(views, study, metric, equivalent)
     groups = group_entries(views, board, terms) if terms else []
     if as_json:
         plain = groups_as_json(board, groups) if terms else board.as_json()

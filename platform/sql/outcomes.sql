@@ -1,30 +1,46 @@
 -- How often each entry of a study scores above, equal to and below an opponent on the same prompt and
--- seed place: one row for each metric, entry and opponent, with counts in lists by prompt, and how many
--- scores of either have none beside them. All metrics and opponents, or the one named.
-WITH scored AS (
+-- seed place: one row for each metric and two entries, with lists by prompt of these counts and of both
+-- entries' means over the pairs, whether all values are 0 or 1, and how many scores of either have none
+-- beside them. Metrics, entries, tasks and prompts are all, or those named; where no opponent is named
+-- every two entries meet once, the first in the study's order as the entry.
+WITH met AS (
+    SELECT mine.entry, theirs.entry AS opponent
+    FROM entries AS mine
+    JOIN entries AS theirs USING (study)
+    WHERE study = $study
+        AND ($entry IS NULL OR mine.entry = $entry)
+        AND CASE
+            WHEN $opponent IS NULL THEN mine.place < theirs.place
+            ELSE mine.entry <> theirs.entry AND theirs.entry = $opponent
+        END
+),
+scored AS (
     SELECT metric, entry, prompt_id, seed_place, value
     FROM entry_scores
     WHERE study = $study
         AND ($metric IS NULL OR metric = $metric)
-),
-opponents AS (
-    SELECT metric, entry AS opponent, prompt_id, seed_place, value AS opponent_value
-    FROM scored
-    WHERE $opponent IS NULL OR entry = $opponent
+        AND ($task IS NULL OR task = $task)
+        AND ($prompt_ids IS NULL OR prompt_id IN (SELECT unnest($prompt_ids)))
 ),
 by_prompt AS (
     SELECT
-        metric,
-        entry,
-        opponent,
-        prompt_id,
-        count(*) FILTER (value > opponent_value) AS above,
-        count(*) FILTER (value = opponent_value) AS equal,
-        count(*) FILTER (value < opponent_value) AS below
-    FROM scored
-    JOIN opponents USING (metric, prompt_id, seed_place)
-    WHERE entry <> opponent
-    GROUP BY metric, entry, opponent, prompt_id
+        scored.metric,
+        met.entry,
+        met.opponent,
+        scored.prompt_id,
+        count(*) FILTER (scored.value > other.value) AS above,
+        count(*) FILTER (scored.value = other.value) AS equal,
+        count(*) FILTER (scored.value < other.value) AS below,
+        favg(scored.value) AS ours,
+        favg(other.value) AS theirs,
+        bool_and(scored.value IN (0, 1) AND other.value IN (0, 1)) AS is_binary
+    FROM met
+    JOIN scored ON scored.entry = met.entry
+    JOIN scored AS other ON other.entry = met.opponent
+        AND other.metric = scored.metric
+        AND other.prompt_id = scored.prompt_id
+        AND other.seed_place = scored.seed_place
+    GROUP BY ALL
 ),
 counted AS (
     SELECT
@@ -34,6 +50,9 @@ counted AS (
         list(above ORDER BY prompt_id) AS above,
         list(equal ORDER BY prompt_id) AS equal,
         list(below ORDER BY prompt_id) AS below,
+        list(ours ORDER BY prompt_id) AS ours,
+        list(theirs ORDER BY prompt_id) AS theirs,
+        bool_and(is_binary) AS is_binary,
         sum(above + equal + below) AS pairs
     FROM by_prompt
     GROUP BY metric, entry, opponent
@@ -43,20 +62,17 @@ sizes AS (
     FROM scored
     GROUP BY metric, entry
 ),
-met AS (
+scored_met AS (
     SELECT
         study_metrics.metric,
-        mine.entry,
-        theirs.entry AS opponent,
+        met.entry,
+        met.opponent,
         coalesce(own.scores, 0) + coalesce(other.scores, 0) AS scores
-    FROM study_metrics
-    JOIN entries AS mine USING (study)
-    JOIN entries AS theirs USING (study)
-    LEFT JOIN sizes AS own ON own.metric = study_metrics.metric AND own.entry = mine.entry
-    LEFT JOIN sizes AS other ON other.metric = study_metrics.metric AND other.entry = theirs.entry
-    WHERE study = $study
-        AND mine.entry <> theirs.entry
-        AND ($opponent IS NULL OR theirs.entry = $opponent)
+    FROM met
+    CROSS JOIN study_metrics
+    LEFT JOIN sizes AS own ON own.metric = study_metrics.metric AND own.entry = met.entry
+    LEFT JOIN sizes AS other ON other.metric = study_metrics.metric AND other.entry = met.opponent
+    WHERE study_metrics.study = $study
 )
 SELECT
     metric,
@@ -65,8 +81,11 @@ SELECT
     coalesce(above, []) AS above,
     coalesce(equal, []) AS equal,
     coalesce(below, []) AS below,
+    coalesce(ours, []) AS ours,
+    coalesce(theirs, []) AS theirs,
+    coalesce(is_binary, false) AS is_binary,
     (scores - 2 * coalesce(pairs, 0))::BIGINT AS missing
-FROM met
+FROM scored_met
 LEFT JOIN counted USING (metric, entry, opponent)
 WHERE scores > 0
 ORDER BY metric, entry, opponent;

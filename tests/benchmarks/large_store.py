@@ -171,7 +171,8 @@ def win_counts(large: LargeStore) -> tuple[float, Wins]:
     """Return seconds, from a closed store on, and the wins of every entry over the baseline."""
     start = time.perf_counter()
     views = open_views(large.path)
-    rows = views.query("outcomes", study=large.study.name, metric=None, opponent=BASELINE)
+    named = {"metric": None, "entry": None, "opponent": BASELINE, "task": None, "prompt_ids": None}
+    rows = views.query("outcomes", study=large.study.name, **named)
     wins = {
         (row["metric"], row["entry"]): sum(row["above"]) + sum(row["equal"]) / 2 for row in rows
     }

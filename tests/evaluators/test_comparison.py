@@ -7,6 +7,7 @@ from scipy import stats
 from bakeoff.evaluators.comparison import (
     bootstrap_interval,
     decide,
+    decisions,
     difference,
     holm,
     pairing_correlation,
@@ -17,7 +18,7 @@ from bakeoff.evaluators.comparison import (
     wilcoxon_test,
     win_sample_size,
 )
-from bakeoff.evaluators.statistics import Interval, win_rate
+from bakeoff.evaluators.statistics import Interval, adjusted_test, win_rate
 
 NUMBERS = np.random.default_rng(3)
 
@@ -44,6 +45,13 @@ def test_few_distinct_values_are_drawn_as_counts_and_give_the_interval_of_all() 
     low, high = bootstrap_interval(many) or (0, 0)
     student = stats.t.interval(0.95, len(many) - 1, 0.1, stats.sem(many))
     assert np.allclose((low, high), student, atol=6e-4)
+
+
+def test_the_bootstrap_of_many_distinct_values_is_students() -> None:
+    values = NUMBERS.exponential(1, 2001)
+    student = stats.t.interval(0.95, 2000, values.mean(), stats.sem(values))
+    assert bootstrap_interval(values) == pytest.approx(student)
+    assert bootstrap_interval(values[:2000]) == pytest.approx(student, abs=0.01)
 
 
 @pytest.mark.parametrize(("values", "expected"), [([], None), ([1.0], None), ([2.0] * 5, (2, 2))])
@@ -112,6 +120,33 @@ def test_every_comparison_ends_in_one_of_four_verdicts() -> None:
     # a difference that cannot matter is none, however sure
     assert decide(wins, narrow, null=0.5, p_value=0, equivalent=0.02).verdict == "equivalent"
     assert decide(even, wide, null=0.5, p_value=1).further_prompts is None
+
+
+def test_a_family_is_corrected_and_one_without_prompts_is_no_part_of_it() -> None:
+    sure, weak = np.repeat([1.0, 0.0], [80, 20]), np.repeat([1.0, 0.5, 0.0], [30, 50, 15])
+    alone = adjusted_test(weak, Interval(0, 1), 0.5)
+    assert 0.02 < alone < 0.05
+    found = decisions([sure, [], weak, weak])
+    assert found[1] is None
+    first, second = found[0], found[2]
+    assert first and second and (first.verdict, second.verdict) == ("better", "undecided")
+    assert second.p_value == pytest.approx(2 * alone)
+    # one more of them would decide, stood it alone
+    only = decisions([weak])[0]
+    assert only and only.verdict == "better"
+    assert second.further_prompts and second.further_prompts > 10
+
+
+def test_equivalence_is_corrected_for_the_family_too() -> None:
+    even = np.repeat([1.0, 0.5, 0.0], [5, 190, 5])
+    one = decisions([even], equivalent=0.025)[0]
+    many = decisions([even] * 24, equivalent=0.025)[0]
+    assert one and many and (one.verdict, many.verdict) == ("equivalent", "undecided")
+
+
+def test_the_opponent_sees_the_same_decision() -> None:
+    found = decisions([np.repeat([1.0, 0.0], [80, 20])])[0]
+    assert found and found.turned().verdict == "worse" and found.turned().turned() == found
 
 
 def test_the_prompts_needed_decide_as_often_as_promised() -> None:

@@ -15,7 +15,7 @@ from bakeoff.evaluators.metric import MetricInfo
 from bakeoff.evaluators.statistics import Estimate, Interval, mean_estimate, win_rate
 from bakeoff.platform import metrics
 from bakeoff.platform.benchmarks import BENCHMARKS
-from bakeoff.platform.leaderboard import Leaderboard, leaderboard, matches
+from bakeoff.platform.leaderboard import Leaderboard, leaderboard
 from bakeoff.platform.leaderboard_table import number, render
 from bakeoff.platform.metrics import MetricEntry
 from bakeoff.platform.schemas import TABLES
@@ -136,14 +136,14 @@ def test_no_number_and_no_heading_is_cut_in_a_terminal(board: Leaderboard, width
     assert {"composition", "wins", "s/img", "evals", "MB", "0.75*"} <= words
 
 
-def test_three_metrics_fit_a_terminal_in_one_table(board: Leaderboard) -> None:
+def test_three_metrics_fit_a_wide_terminal_in_one_table(board: Leaderboard) -> None:
     (composition,) = board.metrics
     unbounded = [info_of(name) for name in ("clip_score", "kid_tiny_clip")]
     negative = Estimate(-0.1321, Interval(-0.1791, -0.0852), 72, 72)
     scores = {"clip_score": negative, "kid_tiny_clip": negative}
     standings = [replace(s, scores={**s.scores, **scores}) for s in board.standings]
     wide = replace(board, metrics=(composition, *unbounded), standings=tuple(standings))
-    text = printed(wide, 80)
+    text = printed(wide, 100)
     assert "continued" not in text and text.count("-0.18..-0.09") == 8
     assert "continued" in printed(wide, 60)
 
@@ -170,7 +170,9 @@ def test_json_holds_the_same_numbers(board: Leaderboard) -> None:
     assert noise["entry"] == NOISE
     assert noise["scores"]["composition"]["value"] == pytest.approx(5 / 6)
     assert noise["scores"]["composition"]["interval"] == pytest.approx([0.4365, 0.9699], abs=1e-4)
-    assert noise["wins"]["wins"] == 2
+    assert noise["comparison"]["wins"]["wins"] == 2
+    assert noise["comparison"]["difference"]["value"] == pytest.approx(1 / 3)
+    assert noise["comparison"]["decision"]["verdict"] == "undecided"
 
 
 def test_one_prompt_has_a_line(writer: StoreWriter) -> None:
@@ -218,19 +220,6 @@ def test_a_metric_that_is_not_installed_is_named(
     board = leaderboard(open_views(writer.path))
     assert board.unreadable == ("taste",)
     assert "this installation lacks them: taste" in " ".join(printed(board).split())
-
-
-def test_matches_mirror_each_other(writer: StoreWriter) -> None:
-    writer.run(SCORES)
-    found = {
-        (m.entry, m.opponent): m.wins
-        for m in matches(open_views(writer.path), "study", "composition")
-    }
-    assert len(found) == 12
-    for (entry, opponent), wins in found.items():
-        mirrored = found[opponent, entry]
-        assert (wins.wins, wins.losses) == (mirrored.losses, mirrored.wins)
-        assert wins.missing == mirrored.missing
 
 
 def distance(device: str) -> Composition:

@@ -33,9 +33,14 @@ def composition(**entries: dict[str, list[Any]]) -> dict[str, dict[str, dict[str
 Outcomes = tuple[list[int], list[int], list[int], int]
 
 
-def outcomes(views: Views, opponent: str | None = A) -> dict[tuple[str, str], Outcomes]:
+def asked_outcomes(views: Views, **chosen: Any) -> list[dict[str, Any]]:
+    named = dict.fromkeys(("metric", "entry", "opponent", "task", "prompt_ids"))
+    return views.query("outcomes", study="study", **(named | chosen))
+
+
+def outcomes(views: Views, opponent: str | None = A, **chosen: Any) -> dict[Any, Outcomes]:
     """Return how often an entry is above, equal and below, by prompt, and what has no pair."""
-    found = views.query("outcomes", study="study", metric="composition", opponent=opponent)
+    found = asked_outcomes(views, metric="composition", opponent=opponent, **chosen)
     return {
         (row["entry"], row["opponent"]): (row["above"], row["equal"], row["below"], row["missing"])
         for row in found
@@ -51,7 +56,7 @@ def test_an_empty_store_has_every_query_and_no_row(tmp_path: Path) -> None:
         assert views.query(name, study="s") == []
     for name in ("features", "reference_features"):
         assert views.query(name, **named) == []
-    assert views.query("outcomes", **named, opponent=None) == []
+    assert asked_outcomes(views) == []
     assert views.query("trace_means", study="s", entry="e") == []
     assert views.query("token_maps", sample_id="x") == []
     for name in ("traced_entries", "entry_tokens"):
@@ -138,11 +143,14 @@ def test_a_prompt_that_one_side_never_saw_has_no_pair(writer: StoreWriter) -> No
     assert outcomes(open_views(writer.path)) == {(B, A): ([0], [1], [0], 2)}
 
 
-def test_all_entries_meet_all_others_when_no_opponent_is_named(writer: StoreWriter) -> None:
+def test_every_two_entries_meet_once_when_no_opponent_is_named(writer: StoreWriter) -> None:
     writer.run(composition(a={"x-1": [1]}, b={"x-1": [0]}, c={"x-1": [1]}))
     found = outcomes(open_views(writer.path), opponent=None)
-    assert set(found) == {(x, y) for x in (A, B, C) for y in (A, B, C) if x != y}
-    assert found[A, B] == ([1], [0], [0], 0) and found[B, A] == ([0], [0], [1], 0)
+    assert found == {
+        (A, B): ([1], [0], [0], 0),
+        (A, C): ([0], [1], [0], 0),
+        (B, C): ([0], [0], [1], 0),
+    }
 
 
 def test_an_entry_without_any_score_meets_its_opponent_in_no_pair(writer: StoreWriter) -> None:
@@ -157,14 +165,42 @@ def test_outcomes_of_all_metrics_stand_side_by_side(writer: StoreWriter) -> None
     )
     other = {"clip_score": {A: {"x-1": [0.5]}, B: {"x-1": [0.25]}}}
     writer.run(scores | other)
-    rows = open_views(writer.path).query("outcomes", study="study", metric=None, opponent=A)
+    rows = asked_outcomes(open_views(writer.path), opponent=A)
     head = {"entry": B, "opponent": A}
     assert rows == [
-        {"metric": "clip_score"} | head | {"above": [0], "equal": [0], "below": [1], "missing": 0},
-        {"metric": "composition"}
+        {"metric": "clip_score", "above": [0], "equal": [0], "below": [1]}
         | head
-        | {"above": [0, 1], "equal": [1, 0], "below": [1, 0], "missing": 2},
+        | {"ours": [0.25], "theirs": [0.5], "is_binary": False, "missing": 0},
+        {"metric": "composition", "above": [0, 1], "equal": [1, 0], "below": [1, 0]}
+        | head
+        | {"ours": [0.5, 1.0], "theirs": [1.0, 0.0], "is_binary": True, "missing": 2},
     ]
+
+
+def test_means_are_those_of_the_pairs(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [2, 4], "x-2": [9]}, b={"x-1": [1, 0], "x-2": [None]}))
+    (row,) = asked_outcomes(open_views(writer.path), opponent=A)
+    assert (row["ours"], row["theirs"], row["is_binary"]) == ([0.5], [3.0], False)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ({"task": "y"}, {(B, A): ([1], [0], [0], 0), (C, A): ([], [], [], 1)}),
+        ({"task": "z"}, {}),
+        ({"prompt_ids": ["x-1"]}, {(B, A): ([0], [0], [1], 0), (C, A): ([0], [1], [0], 0)}),
+        ({"prompt_ids": ["nowhere"]}, {}),
+        ({"prompt_ids": []}, {}),
+        ({"entry": C}, {(C, A): ([0], [1], [0], 1)}),
+        ({"entry": "nobody"}, {}),
+        ({"entry": A}, {}),
+    ],
+)
+def test_outcomes_are_those_of_what_is_chosen(
+    writer: StoreWriter, chosen: dict[str, Any], expected: dict[Any, Outcomes]
+) -> None:
+    writer.run(composition(a={"x-1": [1], "y-1": [0]}, b={"x-1": [0], "y-1": [1]}, c={"x-1": [1]}))
+    assert outcomes(open_views(writer.path), **chosen) == expected
 
 
 def test_a_sample_stored_twice_counts_once(writer: StoreWriter) -> None:
