@@ -300,3 +300,33 @@ def win_sample_size(
     tied, found = (np.sqrt(((1 - tie_share) / 4) - shift**2) for shift in (0.0, effect))
     sure, strong = stats.norm.ppf((1 + confidence) / 2), stats.norm.ppf(power)
     return int(np.ceil(((sure * tied + strong * found) / effect) ** 2))
+
+
+def difference_test(found: Pairs, *, binary: bool = False) -> float:
+    """Return the two-sided p-value of no mean difference, as the interval of `difference` has it.
+
+    Student's stands for the bootstrap's, whose tails its resamples are too few for.
+    """
+    values = found.differences
+    return adjusted_test(values, Interval(-1.0, 1.0), 0.0) if binary else t_test(values)
+
+
+def not_worse(
+    found: Estimate,
+    margin: float,
+    *,
+    p_value: float,
+    higher_is_better: bool = True,
+    confidence: float = CONFIDENCE,
+) -> bool | None:
+    """Tell whether a mean difference is not worse than -margin; None: too few prompts to tell.
+
+    True where the interval excludes more. False where it does not, and the p-value, corrected by
+    whoever knows the family, says that there is a loss.
+
+    Source: Piaggio et al. (2012), non-inferiority trials.
+    """
+    sign = 1.0 if higher_is_better else -1.0
+    if found.interval and min(sign * limit for limit in found.interval) > -margin:
+        return True
+    return False if p_value <= 1 - confidence and sign * found.value < 0 else None

@@ -149,7 +149,7 @@ def _verdict_note(board: Leaderboard) -> str:
     family = board.family
     note = (
         "verdict: better or worse where the win rate differs from 50 % with p of at most 5 %, "
-        f"corrected by Holm for the {family} comparison{'s' * (family != 1)} of this table. "
+        f"corrected by Holm for the {family} comparison{'s' * (family != 1)} shown. "
     )
     if board.equivalent:
         low, high = (f"{100 * (0.5 + sign * board.equivalent):g}" for sign in (-1, 1))
@@ -255,6 +255,11 @@ def _columns(board: Leaderboard) -> Iterator[Column]:
     if board.baseline and board.decided_by:
         yield Column("wins %", [_wins(s) for s in each])
         yield Column("verdict", [verdict(s.comparison) for s in each])
+    yield from cost_columns(each)
+
+
+def cost_columns(each: Sequence[Standing]) -> Iterator[Column]:
+    """Yield the columns of latency, compute and memory."""
     yield Column("s/img", [(_seconds(s), "") for s in each])
     yield Column("row evals", [(_figure(s.row_evaluations, 1), "") for s in each])
     yield Column("MB", [(_figure(s.peak_memory_bytes, 0, unit=1e6), "") for s in each])

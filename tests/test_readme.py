@@ -1,8 +1,12 @@
 """What the README tells a newcomer to type and to open exists."""
 
 import re
+import shlex
 from pathlib import Path
 
+from typer.main import get_command
+
+from bakeoff.platform.cli import app
 from bakeoff.platform.study import read_study
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +32,15 @@ def test_every_link_leads_somewhere() -> None:
     targets = re.findall(r"\]\(([^)]+)\)", README)
     assert targets
     assert not [target for target in targets if not (ROOT / target).exists()]
+
+
+def test_every_command_of_the_console_examples_can_be_read() -> None:
+    lines = [line for block in code_blocks("console") for line in block.splitlines()]
+    assert len(lines) >= 3
+    for line in lines:
+        program, verb, *arguments = shlex.split(line)
+        command = get_command(app).commands[verb]
+        command.make_context(program, arguments)  # reads the arguments, and runs nothing
 
 
 def test_the_example_is_a_valid_study() -> None:

@@ -10,8 +10,10 @@ from typer.core import TyperGroup
 
 from bakeoff.platform.cli.benchmarks import benchmarks
 from bakeoff.platform.cli.compact import compact
+from bakeoff.platform.cli.compare import compare
 from bakeoff.platform.cli.dashboard import dashboard
 from bakeoff.platform.cli.export import export
+from bakeoff.platform.cli.gate import gate
 from bakeoff.platform.cli.leaderboard import leaderboard
 from bakeoff.platform.cli.merge import merge
 from bakeoff.platform.cli.metrics import metrics
@@ -50,6 +52,8 @@ for verb in (
     run,
     submit,
     leaderboard,
+    compare,
+    gate,
     show,
     traces,
     export,

@@ -107,6 +107,36 @@ def test_the_table_names_control_baseline_and_what_decides(board: Leaderboard) -
     assert "median over batches of up to 10 images on cpu of text" in " ".join(text.split())
 
 
+def test_verdicts_stand_in_the_table_corrected_for_all_in_it(writer: StoreWriter) -> None:
+    many = [f"x-{i}" for i in range(60)]
+    right = {p: [i % 2] for i, p in enumerate(many)}
+    scores = {
+        VANILLA: right,
+        NOISE: {p: [1] for p in many},
+        CONTROL: {p: [(i // 2) % 2] for i, p in enumerate(many)},
+        OTHER: {p: [int(i % 2 or i < 4)] for i, p in enumerate(many)},
+    }
+    writer.run({"composition": scores}, copies={CONTROL: VANILLA})
+    board = leaderboard(open_views(writer.path))
+    verdicts = {s.entry: s.comparison and s.comparison.decision for s in board.standings}
+    assert verdicts[VANILLA] is None
+    assert (verdicts[NOISE].verdict, verdicts[CONTROL].verdict) == ("better", "undecided")
+    further = verdicts[OTHER].further_prompts
+    text = " ".join(printed(board).split())
+    assert further and f"{further:,} more" in text
+    assert "corrected by Holm for the 3 comparisons shown" in text and "equivalent" not in text
+    alike = leaderboard(open_views(writer.path), equivalent=0.15)
+    assert alike.standings[3].comparison.decision.verdict == "equivalent"
+    assert "lies within 35..65 %" in " ".join(printed(alike).split())
+
+
+@pytest.mark.parametrize("margin", [0.0, -0.1, 0.5, float("nan")])
+def test_a_margin_that_is_no_share_is_refused(writer: StoreWriter, margin: float) -> None:
+    writer.run(SCORES)
+    with pytest.raises(InputError, match="equivalent must be a share of wins"):
+        leaderboard(open_views(writer.path), equivalent=margin)
+
+
 def test_batches_of_several_sizes_are_told_apart(board: Leaderboard) -> None:
     first, *others = board.standings
     mixed = replace(board, standings=(replace(first, batch_size=4, device="L4"), *others))

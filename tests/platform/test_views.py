@@ -54,7 +54,8 @@ def test_an_empty_store_has_every_query_and_no_row(tmp_path: Path) -> None:
     assert views.query("studies") == []
     for name in ("study_entries", "study_metric_versions", "scores_by_entry", "study_prompts"):
         assert views.query(name, study="s") == []
-    for name in ("features", "reference_features"):
+    assert views.query("entry_pixels", study="s") == []
+    for name in ("features", "reference_features", "entry_values"):
         assert views.query(name, **named) == []
     assert asked_outcomes(views) == []
     assert views.query("trace_means", study="s", entry="e") == []
@@ -374,6 +375,21 @@ def test_features_come_with_their_prompts_and_reference(writer: StoreWriter) -> 
     ]
     reference = views.query("reference_features", study="study", metric="composition")
     assert [row["vector"] for row in reference] == [[1.0, 1.0], [3.0, 3.0], [5.0, 5.0]]
+
+
+def test_values_come_with_their_prompt_and_seed_place(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-2": [0.5], "x-1": [1, MISSING]}, b={"x-1": [None, 0]}))
+    rows = open_views(writer.path).query("entry_values", study="study", metric="composition")
+    found = {
+        row["entry"]: [
+            (prompt.partition(" ")[0], place, value)
+            for prompt, place, value in zip(
+                row["prompts"], row["seed_places"], row["values"], strict=True
+            )
+        ]
+        for row in rows
+    }
+    assert found == {A: [("x-1", 1, 1.0), ("x-2", 1, 0.5)], B: [("x-1", 2, 0.0)]}
 
 
 def test_prompts_take_turns_between_tasks(writer: StoreWriter) -> None:
