@@ -55,7 +55,8 @@ def test_an_empty_store_has_every_query_and_no_row(tmp_path: Path) -> None:
     for name in ("study_entries", "study_metric_versions", "scores_by_entry", "study_prompts"):
         assert views.query(name, study="s") == []
     assert views.query("entry_pixels", study="s") == []
-    for name in ("features", "reference_features", "entry_values"):
+    assert views.query("seed_values", **named, seeds=2) == []
+    for name in ("features", "reference_features", "entry_values", "prompt_means"):
         assert views.query(name, **named) == []
     assert asked_outcomes(views) == []
     assert views.query("trace_means", study="s", entry="e") == []
@@ -390,6 +391,18 @@ def test_values_come_with_their_prompt_and_seed_place(writer: StoreWriter) -> No
         for row in rows
     }
     assert found == {A: [("x-1", 1, 1.0), ("x-2", 1, 0.5)], B: [("x-1", 2, 0.0)]}
+
+
+def test_means_come_by_prompt_and_values_by_seed(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-2": [1, 0], "x-1": [1, MISSING]}, b={"x-1": [None, 0]}))
+    views, named = open_views(writer.path), {"study": "study", "metric": "composition"}
+    found = {
+        r["entry"]: (r["prompt_ids"], r["means"]) for r in views.query("prompt_means", **named)
+    }
+    assert found == {A: (["x-1", "x-2"], [1.0, 0.5]), B: (["x-1"], [0.0])}
+    assert views.query("seed_values", **named, seeds=2) == [
+        {"entry": A, "prompt_id": "x-2", "values": [1.0, 0.0]}
+    ]
 
 
 def test_prompts_take_turns_between_tasks(writer: StoreWriter) -> None:
