@@ -141,6 +141,7 @@ def _judged(board: Leaderboard, group: Group, found: Mapping[str, Comparison]) -
             one,
             is_baseline=one.entry == group.baseline,
             is_control=one.is_control and group.baseline in (board.baseline, None),
+            is_chosen=False,  # among all, not in its group
             comparison=found.get(one.entry),
         )
         for one in group.standings

@@ -48,6 +48,7 @@ def _row(board: Leaderboard, standing: Standing) -> Mapping[str, Any]:
     row |= {"weights_hash": standing.weights_hash, "recipe": standing.recipe}
     row |= {"dtype": standing.dtype, "compiled": standing.compiled}
     row |= {"is_baseline": standing.is_baseline, "is_control": standing.is_control}
+    row |= {"is_chosen": standing.is_chosen}
     row |= {"samples": standing.samples, "prompts": standing.prompts}
     for info in board.metrics:
         row |= _estimate(info.name, standing.scores.get(info.name))

@@ -1,7 +1,7 @@
 """The leaderboard of a study: what its store says about each entry, ready to be drawn."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +15,7 @@ from bakeoff.evaluators.statistics import (
 )
 from bakeoff.platform.benchmarks import BENCHMARKS
 from bakeoff.platform.comparisons import Comparison, check_margin, comparisons
+from bakeoff.platform.confirmation import Confirmation, confirmation
 from bakeoff.platform.metrics import build_metric
 from bakeoff.platform.views import Row, Views
 from bakeoff.samplers.errors import InputError, unknown
@@ -32,6 +33,7 @@ class Standing:
     recipe: str
     is_baseline: bool
     is_control: bool  # the baseline again with other seeds
+    is_chosen: bool  # the best on these prompts, or on those that the study chooses on
     samples: int
     prompts: int
     scores: Mapping[str, Estimate]  # by metric; a metric without scores is absent
@@ -60,6 +62,7 @@ class Leaderboard:
     decided_by: str | None  # the metric of the win rates and tasks
     baseline: str | None
     equivalent: float | None  # the margin of win rates that do not matter
+    confirmation: Confirmation | None  # of the best entry; None where none beats the baseline
     standings: tuple[Standing, ...]
 
     @property
@@ -116,7 +119,17 @@ def leaderboard(
         compared = comparisons(views, study, decided_by, opponent=baseline, equivalent=equivalent)
     by_entry = {one.entry: one for one in compared}
     standings = tuple(_standing(row, baseline, scores, tasks, by_entry) for row in entries)
-    return Leaderboard(study, infos, unreadable, decided_by, baseline, equivalent, standings)
+    chosen = None
+    if baseline is not None and decided_by is not None:
+        able = [one.entry for one in standings if not one.is_control]
+        chosen = confirmation(views, study, decided_by, baseline, able, compared, equivalent)
+    standings = tuple(
+        replace(one, is_chosen=chosen is not None and one.entry == chosen.entry)
+        for one in standings
+    )
+    return Leaderboard(
+        study, infos, unreadable, decided_by, baseline, equivalent, chosen, standings
+    )
 
 
 def study_metrics(views: Views, study: str) -> tuple[list[Metric], tuple[str, ...]]:
@@ -217,6 +230,7 @@ def _standing(
         recipe=row["recipe"],
         is_baseline=entry == baseline,
         is_control=baseline is not None and row["control_of"] == baseline,
+        is_chosen=False,
         samples=row["samples"],
         prompts=row["prompts"],
         scores={name: found[entry] for name, found in scores.items() if entry in found},

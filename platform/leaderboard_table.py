@@ -14,6 +14,7 @@ from bakeoff.platform.comparisons import Comparison
 from bakeoff.platform.equal_terms import TOLERANCE, Group, Terms
 from bakeoff.platform.folding_table import Column, FoldingTable, Line
 from bakeoff.platform.leaderboard import Leaderboard, Standing
+from bakeoff.platform.verdict_notes import choice_note, verdict_note
 
 NOTHING = "–"
 SHARE = (0.0, 1.0)  # metrics of this range are shown in percent
@@ -129,7 +130,9 @@ def notes_of(board: Leaderboard, opponent: str | None = None) -> Iterator[str]:
             f"{opponent or board.baseline} on {board.decided_by}, a tie counting half; interval by "
             f"Agresti and Min's adjustment. {_missing(board)}"
         )
-        yield _verdict_note(board)
+        yield verdict_note(board)
+        if board.confirmation and opponent is None:
+            yield choice_note(board.confirmation, board.baseline)
     yield (
         f"s/img: median over batches{_batches(board)} of text, network, drawing and decoding "
         "time, per image"
@@ -142,24 +145,6 @@ def notes_of(board: Leaderboard, opponent: str | None = None) -> Iterator[str]:
     if board.unreadable:
         yield f"Not shown, as this installation lacks them: {', '.join(board.unreadable)}."
     yield from _control_notes(board)
-
-
-def _verdict_note(board: Leaderboard) -> str:
-    """Say when a verdict is given, and for how many comparisons it is corrected."""
-    family = board.family
-    note = (
-        "verdict: better or worse where the win rate differs from 50 % with p of at most 5 %, "
-        f"corrected by Holm for the {family} comparison{'s' * (family != 1)} shown. "
-    )
-    if board.equivalent:
-        low, high = (f"{100 * (0.5 + sign * board.equivalent):g}" for sign in (-1, 1))
-        note += (
-            f"equivalent where its interval, corrected by Bonferroni, lies within {low}..{high} %. "
-        )
-    return note + (
-        "undecided otherwise, with the further prompts that would tell in 80 % of studies if the "
-        "entry wins as often as it seems to."
-    )
 
 
 def _way_notes(board: Leaderboard) -> Iterator[str]:
@@ -234,7 +219,9 @@ def _lines(board: Leaderboard) -> Iterator[Line]:
 def _role(standing: Standing) -> str:
     if standing.is_baseline:
         return " baseline"
-    return " A/A control" if standing.is_control else ""
+    if standing.is_control:
+        return " A/A control"
+    return " chosen" if standing.is_chosen else ""
 
 
 def _dim(notes: Iterator[str]) -> Text:

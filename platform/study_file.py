@@ -43,6 +43,12 @@ class BenchmarkPart(_Part):
     limit: Annotated[int, Field(ge=1)] | None = None
 
 
+class SplitPart(_Part):
+    """The share of prompts that the best entry is chosen on; the others confirm it."""
+
+    chosen: Annotated[float, Field(gt=0, lt=1)]
+
+
 class ModelPart(_Part):
     """A model of the catalogue or a checkpoint folder, how it runs, and its recipes by name.
 
@@ -73,6 +79,7 @@ class StudyPart(_Part):
     seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
     metrics: list[str]
     baseline: str | None = None
+    split: SplitPart | None = None
     traces: bool = False
     fail_on_error: Annotated[Threshold, PlainValidator(_threshold)] = False
     models: Annotated[list[ModelPart], Field(min_length=1)]
@@ -140,7 +147,11 @@ def _read_yaml(text: str, source: str) -> Any:
         raise InputError(f"{source}: is not YAML ({cut(str(error).splitlines()[0])})") from error
 
 
-_OWNERS: dict[str, type[_Part]] = {"benchmark": BenchmarkPart, "models": ModelPart}
+_OWNERS: dict[str, type[_Part]] = {
+    "benchmark": BenchmarkPart,
+    "models": ModelPart,
+    "split": SplitPart,
+}
 
 
 def _sentence(error: ValidationError, source: str) -> InputError:

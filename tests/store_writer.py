@@ -40,6 +40,7 @@ class StoreWriter:
         recipes: dict[str, str] | None = None,  # texts by entry
         costs: dict[str, int] | None = None,  # row-evaluations by entry
         traces: dict[str, list[dict[str, Any]]] | None = None,  # rows by entry, for every sample
+        text: str | None = None,  # the study's file
         batch_size: int = 10,
         minute: int = 0,
         part: str = "",
@@ -78,6 +79,7 @@ class StoreWriter:
             "run_id": run_id,
             "started": datetime(2025, 1, 1, 12, minute, tzinfo=UTC),
             "study_name": study,
+            "study": text,
             "entries": entries,
             "metrics": [{"name": name, "version": version(name)} for name in scores],
             "prompts": [{"prompt_id": key, "prompt": text} for key, text in asked.items()],

@@ -249,6 +249,8 @@ def test_the_embedded_study_makes_at_least_500_images() -> None:
         (("seeds: [0, 1]", "seeds: [-1]"), "seeds[0] must be greater than or equal to 0, got -1"),
         (("baseline: tiny-meissonic/vanilla", "baseline: vanilla"), "baseline 'vanilla' is unknown; known: tiny-meissonic/control, tiny-meissonic/plain, tiny-meissonic/vanilla"),
         (("metrics:", "metric:"), "key 'metric' is unknown; did you mean 'metrics'?"),
+        (("metrics:", "split: {chosen: 1.5}\nmetrics:"), "split.chosen must be less than 1, got 1.5"),
+        (("metrics:", "split: {chose: 0.5}\nmetrics:"), "split key 'chose' is unknown; did you mean 'chosen'?"),
         (("split:", "splot:"), "benchmark key 'splot' is unknown; did you mean 'split'?"),
         (("recipes:", "recipies:"), "models[0] key 'recipies' is unknown; did you mean 'recipes'?"),
         (("name: good", "name: ../good"), "name '../good' must be letters, digits, '.', '_' and '-' only"),

@@ -54,7 +54,8 @@ def test_an_empty_store_has_every_query_and_no_row(tmp_path: Path) -> None:
     assert views.query("studies") == []
     for name in ("study_entries", "study_metric_versions", "scores_by_entry", "study_prompts"):
         assert views.query(name, study="s") == []
-    assert views.query("entry_pixels", study="s") == []
+    for name in ("entry_pixels", "study_text"):
+        assert views.query(name, study="s") == []
     assert views.query("seed_values", **named, seeds=2) == []
     for name in ("features", "reference_features", "entry_values", "prompt_means"):
         assert views.query(name, **named) == []
