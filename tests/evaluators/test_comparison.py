@@ -9,7 +9,9 @@ from bakeoff.evaluators.comparison import (
     decide,
     decisions,
     difference,
+    difference_test,
     holm,
+    not_worse,
     pairing_correlation,
     pairs,
     prompts_needed,
@@ -18,7 +20,7 @@ from bakeoff.evaluators.comparison import (
     wilcoxon_test,
     win_sample_size,
 )
-from bakeoff.evaluators.statistics import Interval, adjusted_test, win_rate
+from bakeoff.evaluators.statistics import Estimate, Interval, adjusted_test, win_rate
 
 NUMBERS = np.random.default_rng(3)
 
@@ -142,6 +144,38 @@ def test_equivalence_is_corrected_for_the_family_too() -> None:
     one = decisions([even], equivalent=0.025)[0]
     many = decisions([even] * 24, equivalent=0.025)[0]
     assert one and many and (one.verdict, many.verdict) == ("equivalent", "undecided")
+
+
+def test_more_prompts_are_asked_for_where_more_is_compared() -> None:
+    weak = np.repeat([1.0, 0.5, 0.0], [24, 50, 20])
+    one, many = decisions([weak])[0], decisions([weak] * 10)[0]
+    assert one and many and one.further_prompts and many.further_prompts
+    assert many.further_prompts > 1.5 * one.further_prompts
+
+
+def test_a_loss_within_the_margin_is_none() -> None:
+    def judged(low: float, high: float, p_value: float, **options: bool) -> bool | None:
+        found = Estimate((low + high) / 2, Interval(low, high), 50, 50)
+        return not_worse(found, 0.1, p_value=p_value, **options)
+
+    assert judged(-0.05, 0.02, 0.4) is True
+    assert judged(-0.09, -0.01, 0.01) is True  # a sure loss, and no more than allowed
+    assert judged(-0.3, -0.01, 0.01) is False
+    assert judged(-0.3, 0.2, 0.7) is None
+    assert judged(-0.02, 0.3, 0.01) is True
+    assert judged(-0.02, 0.3, 0.04, higher_is_better=False) is False
+    assert judged(-0.3, 0.02, 0.01, higher_is_better=False) is True
+    assert not_worse(Estimate(0.0, None, 1, 1), 0.1, p_value=1.0) is None
+
+
+def test_a_difference_of_yes_or_no_is_tested_as_its_interval_says() -> None:
+    names = [str(n) for n in range(60)]
+    ours, theirs = np.repeat([1, 0], 30), np.tile([1, 0], 30)
+    both = pairs(names, ours, theirs)
+    p_value = difference_test(both, binary=True)
+    found = difference(both, binary=True, confidence=1 - p_value)
+    assert found and found.interval and min(abs(limit) for limit in found.interval) < 1e-9
+    assert difference_test(both) == t_test(both.differences)
 
 
 def test_the_opponent_sees_the_same_decision() -> None:

@@ -72,14 +72,17 @@ def test_the_largest_whole_grid_is_taken(tmp_path: Path) -> None:
 
 
 def test_a_control_is_no_choice_and_does_not_take_the_baselines_place(tmp_path: Path) -> None:
-    views = written(
-        tmp_path,
-        {"m/control": (), "m/vanilla": (), "m/noise": ("noise",)},
+    writer = StoreWriter(tmp_path / "store")
+    values = {"m/control": 9.0, "m/vanilla": 1.0, "m/again": 7.0, "m/noise": 3.0}
+    writer.run(
+        {"clip_score": {entry: {"x-1": [value]} for entry, value in values.items()}},
+        recipes=dict.fromkeys(values, PLAIN) | {"m/noise": f"{PLAIN} noise=abs_cos(1)"},
         copies={"m/control": "m/vanilla"},
         baseline="m/vanilla",
     )
-    (one,) = found(views)
-    assert one.baseline == "m/vanilla" and len(one.alone) == 1
+    (one,) = found(open_views(writer.path))
+    assert one.baseline == "m/vanilla"
+    assert [choice.effect.value for choice in one.alone] == [2.0]
 
 
 def test_only_prompts_that_all_have_count(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from bakeoff.evaluators.statistics import win_rate
+from bakeoff.evaluators.comparison import decisions
+from bakeoff.evaluators.statistics import win_rate, win_values
 from bakeoff.platform.equal_terms import Terms, _alike, group_entries, groups_as_json
 from bakeoff.platform.leaderboard import leaderboard
 from bakeoff.platform.leaderboard_table import render_groups
@@ -102,6 +103,18 @@ def test_wins_are_against_the_baseline_of_the_group(views: Views) -> None:
     assert (plain.wins, plain.is_baseline) == (None, True)
     alone = next(g for g in group_entries(views, leaderboard(views), "steps") if not g.baseline)
     assert alone.standings[0].wins is None
+
+
+def test_verdicts_are_corrected_for_the_comparisons_of_all_groups(views: Views) -> None:
+    groups = group_entries(views, leaderboard(views), "steps")
+    each = [one for group in groups for one in group.standings if one.comparison]
+    assert len(each) == 5
+    values = [win_values(vector(one.entry), vector(one.comparison.opponent)) for one in each]
+    assert [one.comparison.decision for one in each] == decisions(values)
+
+
+def vector(entry: str) -> list[int]:
+    return [int(digit) for digit in RECIPES[entry][2]]
 
 
 def test_roles_are_those_of_the_group(views: Views) -> None:
