@@ -84,6 +84,10 @@ def test_the_leaderboard_has_every_figure_with_its_n_and_interval(
         assert float(row["seconds_per_image"]) == standing.seconds_per_image
         rate = standing.wins.estimate.value if standing.wins and standing.wins.estimate else None
         assert row["win_rate_composition"] == ("" if rate is None else str(rate))
+        decision = standing.comparison.decision if standing.comparison else None
+        assert row["verdict"] == (decision.verdict if decision else "")
+        assert row["p_value_corrected"] == (str(decision.p_value) if decision else "")
+        assert int(row["comparisons"]) == board.family == 1
 
 
 def test_latex_has_equal_rows_whatever_entries_are_called(store: Store, tmp_path: Path) -> None:
