@@ -6,12 +6,10 @@ choice; a layer that sees one row per image, or a few masked tokens, may not.
 """
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from bakeoff.samplers.networks.linear import in_blocks
 from bakeoff.samplers.networks.meissonic import MeissonicTransformer
 from bakeoff.samplers.networks.meissonic_blocks import Modulation
-
-ROWS = 16  # enough for the kernels to treat every row alike, with one thread or several
 
 
 class PaddedRows(nn.Module):
@@ -23,9 +21,7 @@ class PaddedRows(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [..., outputs] for x [..., inputs]."""
-        if x.dim() > 2 or len(x) % ROWS == 0:
-            return self.linear(x)
-        return self.linear(F.pad(x, (0, 0, 0, -len(x) % ROWS)))[: len(x)]
+        return in_blocks(self.linear, x)
 
 
 def keep_bits(transformer: MeissonicTransformer) -> None:

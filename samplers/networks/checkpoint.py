@@ -13,15 +13,25 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.serialization import safe_globals
 
 from bakeoff.samplers.errors import InputError
+from bakeoff.samplers.networks.flax_file import is_flax, read_flax
 
 STANDARD_NAMES = ("diffusion_pytorch_model.safetensors", "model.safetensors")
-TORCH_SUFFIXES = (".pt", ".pth", ".bin")
+TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
 # everything that changes what a model makes: weights, configurations, tokenizer files
 HASHED_SUFFIXES = (".safetensors", ".json", ".txt", ".model", *TORCH_SUFFIXES)
-# LlamaGen's training scripts wrap the weights under one of these
-WRAPPERS = ("model", "module", "state_dict")
+# LlamaGen's training scripts, Lightning's and MaskGIT's wrap the weights under one of these
+WRAPPERS = ("model", "module", "state_dict", "model_state_dict")
+
+
+class Inert:
+    """Stands for a class that a pickled file names beside its weights: holds data, does nothing."""
+
+
+# what official files name so: in Lightning's checkpoints it is the key of a callback's state
+INERT_NAMES = ("pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",)
 
 
 def load_config(folder: str | Path) -> dict[str, Any]:
@@ -36,8 +46,8 @@ def load_config(folder: str | Path) -> dict[str, Any]:
 def load_weights(path: str | Path) -> dict[str, Tensor]:
     """Return the tensors of a checkpoint folder or file by key, on the CPU.
 
-    Reads safetensors (whole or in shards listed by an index) and PyTorch files (tensors only; the
-    wrappers of LlamaGen's files are opened).
+    Reads safetensors (whole or in shards listed by an index), PyTorch files (tensors only; the
+    wrappers of official files are opened, and their code never runs) and flax files.
     Raises: InputError if there are no weights, or they are damaged or hold anything but tensors.
     """
     tensors: dict[str, Tensor] = {}
@@ -56,8 +66,8 @@ def load_state(
     """Copy `tensors` into `module`, every key and shape agreeing; dtypes become the module's.
 
     `ignore` holds name patterns (`*` allowed) of keys in the file that the module does without.
-    Raises: InputError that names `source` and the first key that is missing, unexpected or shaped
-    wrongly.
+    Raises: InputError that names `source` and the first key that is missing, unexpected, shaped
+    wrongly or not finite.
     """
     patterns = tuple(ignore)
     wanted = module.state_dict()
@@ -75,6 +85,8 @@ def load_state(
                 f"{source}: the weight {key!r} has shape {list(tensor.shape)}, but its "
                 f"configuration asks for {list(wanted[key].shape)}"
             )
+        if not tensor.isfinite().all():
+            raise InputError(f"{source}: the weight {key!r} holds infinities or no numbers")
     module.load_state_dict(given)
 
 
@@ -113,7 +125,7 @@ def file_hashes(path: str | Path) -> dict[str, str]:
     files = [root] if root.is_file() else sorted(root.rglob("*"))
     hashes = {}
     for file in files:
-        if file.is_file() and file.suffix in HASHED_SUFFIXES:
+        if file.is_file() and (file.suffix in HASHED_SUFFIXES or is_flax(file)):
             name = file.name if file == root else file.relative_to(root).as_posix()
             state = file.stat()
             hashes[name] = _hash_file(file.resolve(), state.st_size, state.st_mtime_ns)
@@ -138,7 +150,8 @@ def _weight_files(path: Path) -> list[Path]:
     for name in STANDARD_NAMES:
         if (path / name).is_file():
             return [path / name]
-    files = [f for f in sorted(path.glob("*")) if f.suffix in (".safetensors", *TORCH_SUFFIXES)]
+    suffixes = (".safetensors", *TORCH_SUFFIXES)
+    files = [f for f in sorted(path.glob("*")) if f.suffix in suffixes or is_flax(f)]
     if len(files) != 1:
         found = ", ".join(file.name for file in files) or "none"
         raise InputError(f"{path}: expected one file of weights, found {found}")
@@ -173,7 +186,10 @@ def _read_tensors(file: Path) -> dict[str, Tensor]:
     try:
         if file.suffix == ".safetensors":
             return load_file(file)
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        if is_flax(file):
+            return read_flax(file)
+        with safe_globals([(Inert, name) for name in INERT_NAMES]):
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, RuntimeError, EOFError, UnpicklingError) as error:
         reason = (str(error) or "it ends too early").splitlines()[0]
         raise InputError(f"{file}: cannot be read as weights ({reason})") from error

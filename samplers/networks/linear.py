@@ -6,10 +6,13 @@ tile of the result is still in registers. Its rows have the same bits whatever t
 two on.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+ROWS = 16  # enough for the kernels to treat every row alike, with one thread or several
 FUSED = hasattr(torch.ops.mkldnn, "_linear_pointwise")  # absent from builds without oneDNN
 
 
@@ -59,6 +62,16 @@ def fused(x: Tensor) -> bool:
         and not torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")
     )
+
+
+def in_blocks(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Apply a layer to rows x [n, D], filled up to whole blocks, so that every row keeps its bits.
+
+    Where x has more dimensions its rows are many in any batch, and it stays as it is.
+    """
+    if x.dim() > 2 or len(x) % ROWS == 0:
+        return layer(x)
+    return layer(F.pad(x, (0, 0, 0, -len(x) % ROWS)))[: len(x)]
 
 
 class Linear(nn.Linear):
