@@ -4,11 +4,13 @@ An ordinary interval errs in 5 % of studies of a fixed size; looked at again and
 sooner or later leave out the truth. These hold at all times together.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bakeoff.evaluators.comparison import Verdict
 from bakeoff.evaluators.statistics import CONFIDENCE, Interval
 
 GRID = 1001  # candidate means; limits are rounded outwards to the next one
@@ -27,6 +29,18 @@ class ConfidenceSequence(NamedTuple):
         if not len(self.low):
             return Interval(0.0, 1.0)
         return Interval(float(self.low[-1]), float(self.high[-1]))
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a comparison came to, after how many prompts, and the limits that it then had.
+
+    Undecided ones have been through all prompts.
+    """
+
+    verdict: Verdict
+    prompts: int
+    interval: Interval
 
 
 def confidence_sequence(values: ArrayLike, confidence: float = CONFIDENCE) -> ConfidenceSequence:
@@ -76,19 +90,27 @@ def _bets(values: NDArray[np.float64], confidence: float) -> NDArray[np.float64]
     return np.sqrt(2 * np.log(2 / (1 - confidence)) / (before * seen * np.log(seen + 1)))
 
 
-def decided_after(
+def course(
     values: ArrayLike,
     *,
     null: float = 0.5,
     equivalent: float | None = None,
     confidence: float = CONFIDENCE,
-) -> int | None:
-    """Return the number of values [P] after which a comparison is decided; None if it is not.
+) -> Course:
+    """Return how a comparison went that was looked at after every one of values [P].
 
-    Decided is what excludes `null`, or with a margin what lies within `null` ± `equivalent`.
+    It ends with the first value after which the limits exclude `null`, or with a margin lie within
+    `null` ± `equivalent`.
     """
     low, high = confidence_sequence(values, confidence)
-    done = (low > null) | (high < null)
+    verdicts: dict[Verdict, NDArray[np.bool_]] = {"better": low > null, "worse": high < null}
     if equivalent:
-        done |= (low > null - equivalent) & (high < null + equivalent)
-    return int(done.argmax()) + 1 if done.any() else None
+        # first, as in `decide`: a difference that shall not matter is none, however sure
+        within = (low > null - equivalent) & (high < null + equivalent)
+        verdicts = {"equivalent": within, **verdicts}
+    done = np.logical_or.reduce(list(verdicts.values()))
+    if not done.any():
+        return Course("undecided", len(low), ConfidenceSequence(low, high).last)
+    last = int(done.argmax())
+    verdict = next(name for name, holds in verdicts.items() if holds[last])
+    return Course(verdict, last + 1, Interval(float(low[last]), float(high[last])))

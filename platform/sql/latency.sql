@@ -1,26 +1,21 @@
--- What each stage of a study takes an image, in seconds: percentiles over batches of one size on one
--- device, computed in one dtype. A worker's first batch with a model is told apart, for it pays the
--- warm-up; traced batches are left out.
-WITH shards AS (
-    SELECT DISTINCT entry, shard_id
-    FROM entry_samples
+-- What each stage of a study's entries takes an image, in seconds: percentiles over typical batches,
+-- or over all of an entry that has no other.
+WITH judged AS (
+    SELECT *, bool_or(typical) OVER (PARTITION BY entry, stage) AS any_typical
+    FROM entry_batches
     WHERE study = $study
 )
 SELECT
-    shards.entry,
-    profiles.stage,
-    profiles.device,
-    profiles.dtype,
-    profiles.compiled,
-    profiles.batch_size,
-    profiles.warm,
+    judged.entry,
+    judged.stage,
+    any_value(any_typical) AS is_typical,
     count(*) AS batches,
-    quantile_cont(profiles.seconds / profiles.images, 0.5) AS p50,
-    quantile_cont(profiles.seconds / profiles.images, 0.9) AS p90,
-    quantile_cont(profiles.seconds / profiles.images, 0.99) AS p99
-FROM shards
-JOIN profiles USING (shard_id)
-WHERE profiles.images > 0
-    AND NOT coalesce(profiles.traced, false)
-GROUP BY ALL
-ORDER BY ALL;
+    quantile_cont(seconds, 0.5) AS p50,
+    quantile_cont(seconds, 0.9) AS p90,
+    quantile_cont(seconds, 0.99) AS p99
+FROM judged
+JOIN entries ON entries.study = $study
+    AND entries.entry = judged.entry
+WHERE typical OR NOT any_typical
+GROUP BY judged.entry, judged.stage, entries.place
+ORDER BY entries.place, judged.stage;

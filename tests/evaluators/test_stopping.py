@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.evaluators.stopping import confidence_sequence, decided_after
+from bakeoff.evaluators.statistics import Interval
+from bakeoff.evaluators.stopping import Course, confidence_sequence, course
 
 UNIT = st.floats(0, 1)
 
@@ -32,19 +33,30 @@ def test_turning_wins_and_losses_round_mirrors_the_interval(values: list[float])
 def test_peeking_after_every_prompt_errs_in_five_percent_at_most() -> None:
     numbers = np.random.default_rng(0)
     draws = numbers.choice([0, 0.5, 1], (300, 400), p=[0.35, 0.3, 0.35])
-    assert np.mean([decided_after(values) is not None for values in draws]) <= 0.05
+    assert np.mean([course(values).verdict != "undecided" for values in draws]) <= 0.05
 
 
 def test_a_clear_winner_is_decided_early_and_likes_are_equivalent() -> None:
     numbers = np.random.default_rng(1)
-    clear = decided_after(numbers.choice([0, 1], 500, p=[0.2, 0.8]))
-    assert clear and clear < 100
+    wins = numbers.choice([0, 1], 500, p=[0.2, 0.8])
+    clear = course(wins)
+    assert clear.verdict == "better" and clear.prompts < 100 and clear.interval.low > 0.5
+    assert course(1 - wins).verdict == "worse"
     ties = numbers.choice([0, 0.5, 1], 3000, p=[0.02, 0.96, 0.02])
-    assert decided_after(ties) is None
-    assert decided_after(ties, equivalent=0.02)
+    assert (course(ties).verdict, course(ties).prompts) == ("undecided", 3000)
+    alike = course(ties, equivalent=0.02)
+    assert alike.verdict == "equivalent" and alike.prompts < 3000
+
+
+def test_a_comparison_ends_with_the_first_prompt_that_decides_it() -> None:
+    wins = np.random.default_rng(2).choice([0, 1], 300, p=[0.3, 0.7])
+    whole = course(wins)
+    assert course(wins[: whole.prompts]) == whole
+    assert course(wins[: whole.prompts - 1]).verdict == "undecided"
 
 
 def test_before_the_first_prompt_anything_may_be() -> None:
     assert confidence_sequence([]).last == (0, 1)
+    assert course([]) == Course("undecided", 0, Interval(0.0, 1.0))
     with pytest.raises(ValueError, match=r"values must lie in 0\.\.1"):
         confidence_sequence([0.5, 1.5])
