@@ -92,6 +92,8 @@ def test_wheel_holds_every_module(wheel: Path) -> None:
     [
         "platform/studies/*.yaml",
         "platform/sql/*.sql",
+        "platform/report/*.html",
+        "platform/report/*.css",
         "samplers/tiny/*.md",
         "samplers/tiny/weights/**/*.safetensors",
         "samplers/tiny/weights/**/*.json",

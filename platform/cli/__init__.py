@@ -20,6 +20,7 @@ from bakeoff.platform.cli.metrics import metrics
 from bakeoff.platform.cli.models import models
 from bakeoff.platform.cli.recipes import recipes
 from bakeoff.platform.cli.replay import replay
+from bakeoff.platform.cli.report import report
 from bakeoff.platform.cli.run import run
 from bakeoff.platform.cli.show import show
 from bakeoff.platform.cli.status import status
@@ -56,6 +57,7 @@ for verb in (
     gate,
     show,
     traces,
+    report,
     export,
     status,
     verify,
