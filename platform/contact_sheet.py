@@ -6,6 +6,7 @@ from textwrap import wrap
 from PIL import Image, ImageDraw, ImageFont
 
 from bakeoff.platform.pictures import readable_picture
+from bakeoff.platform.side_by_side import pictures
 from bakeoff.platform.views import Views
 from bakeoff.samplers.errors import InputError
 
@@ -33,13 +34,13 @@ def contact_sheet(views: Views, study: str, prompts: int = 12) -> Image.Image:
         raise InputError(f"study {study!r} has no pictures yet")
     entries = [row["entry"] for row in views.query("study_entries", study=study)]
     wanted = [row["prompt_id"] for row in rows]
-    pictures = {
-        (row["entry"], row["prompt_id"]): picture
-        for row in views.query("pictures", study=study, prompt_ids=wanted)
-        if (picture := readable_picture(row["png"]))
+    readable = {
+        where: picture
+        for where, stored in pictures(views, study, wanted).items()
+        if (picture := readable_picture(stored.png))
     }
     labels = [(f"{row['task']}: {row['prompt']}", row["prompt_id"]) for row in rows]
-    return _draw(entries, labels, pictures)
+    return _draw(entries, labels, readable)
 
 
 def _draw(

@@ -1,5 +1,6 @@
 """Pictures as bytes: PNG for people and datasets, a hash of the raw pixels for comparison."""
 
+from base64 import b64encode
 from hashlib import sha256
 from io import BytesIO
 
@@ -32,6 +33,24 @@ def readable_picture(content: bytes | None) -> Image.Image | None:
         return Image.fromarray(decode_png(content))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
+
+
+def data_uri(content: bytes | None, edge: int) -> str | None:
+    """Return a stored picture as a data URI for a web page; None if it cannot be read.
+
+    One of at most `edge` pixels a side stays as it is, pixel by pixel; a larger one is reduced to
+    that, and a JPEG.
+    """
+    picture = readable_picture(content)
+    if picture is None:
+        return None
+    file = BytesIO()
+    if max(picture.size) <= edge:
+        picture.save(file, format="PNG")
+        return f"data:image/png;base64,{b64encode(file.getvalue()).decode()}"
+    picture.thumbnail((edge, edge), Image.Resampling.LANCZOS)
+    picture.save(file, format="JPEG", quality=90)
+    return f"data:image/jpeg;base64,{b64encode(file.getvalue()).decode()}"
 
 
 def pixel_hash(pixels: NDArray[np.uint8]) -> str:

@@ -44,5 +44,5 @@ def command(port: int) -> list[str]:
     """
     spec = find_spec("bakeoff.dashboards")
     assert spec is not None and spec.submodule_search_locations
-    page = Path(spec.submodule_search_locations[0]) / "app.py"
+    page = Path(spec.submodule_search_locations[0]) / "pages" / "__main__.py"
     return [sys.executable, "-m", "streamlit", "run", str(page), f"--server.port={port}", *OPTIONS]

@@ -1,5 +1,5 @@
--- One finite score for each sample of an entry and metric. A score that is missing, NULL or not
--- finite has no row.
+-- One finite score for each sample of an entry and metric. A score that is missing, NULL, not finite
+-- or so large that its square is not has no row.
 CREATE OR REPLACE TABLE entry_scores AS
 SELECT
     entry_samples.study,
@@ -12,7 +12,8 @@ SELECT
 FROM scores
 JOIN entry_samples USING (sample_id)
 JOIN study_metrics USING (study, metric, metric_version)
-WHERE isfinite(scores.value);
+WHERE isfinite(scores.value)
+    AND abs(scores.value) < 1e100;
 
 -- A score made twice (it is a function of the sample) has one row, found as in entry_samples.
 DELETE FROM entry_scores

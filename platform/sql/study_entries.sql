@@ -1,42 +1,20 @@
 -- The entries of a study in its own order, with what each sample cost. Seconds are those of text,
 -- network, drawing and decoding per image: the median over batches, without a worker's first batch
--- with a model and without traced ones unless there is no other. Batches of another size or device
--- are no repetitions: those of the newest run that measured the entry count.
-WITH shards AS (
-    SELECT DISTINCT study, entry, shard_id
-    FROM entry_samples
+-- with a model and without traced ones unless there is no other.
+WITH batches AS (
+    SELECT
+        entry,
+        shard_id,
+        run_id,
+        any_value(batch_size) AS batch_size,
+        any_value(device) AS device,
+        bool_and(typical) AS typical,
+        sum(seconds) AS seconds_per_image,
+        max(peak_memory_bytes) AS peak_memory_bytes
+    FROM entry_batches
     WHERE study = $study
-),
-batches AS (
-    SELECT
-        shards.entry,
-        shards.shard_id,
-        profiles.run_id,
-        runs.started,
-        runs.batch_size,
-        any_value(profiles.device) AS device,
-        bool_and(profiles.warm AND NOT coalesce(profiles.traced, false)) AS typical,
-        sum(profiles.seconds) / max(profiles.images) AS seconds_per_image,
-        max(profiles.peak_memory_bytes) AS peak_memory_bytes
-    FROM shards
-    JOIN profiles USING (shard_id)
-    LEFT JOIN runs ON runs.run_id = profiles.run_id
-    WHERE profiles.stage IN ('text', 'network', 'draw', 'decode')
-        AND profiles.images > 0
-    GROUP BY ALL
-),
-alike AS (
-    SELECT
-        *,
-        first_value(batch_size) OVER newest_first AS newest_size,
-        first_value(device) OVER newest_first AS newest_device
-    FROM batches
-    WINDOW newest_first AS (
-        PARTITION BY entry
-        ORDER BY started DESC NULLS LAST, run_id DESC, shard_id
-    )
-    QUALIFY batch_size IS NOT DISTINCT FROM newest_size
-        AND device IS NOT DISTINCT FROM newest_device
+        AND stage IN ('text', 'network', 'draw', 'decode')
+    GROUP BY entry, shard_id, run_id
 ),
 batch_costs AS (
     SELECT
@@ -49,7 +27,7 @@ batch_costs AS (
             median(seconds_per_image)
         ) AS seconds_per_image,
         max(peak_memory_bytes) AS peak_memory_bytes
-    FROM alike
+    FROM batches
     GROUP BY entry
 ),
 sample_costs AS (

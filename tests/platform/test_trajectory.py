@@ -13,9 +13,9 @@ from bakeoff.evaluators.statistics import t_interval
 from bakeoff.platform.cli import app
 from bakeoff.platform.store import Store
 from bakeoff.platform.traces import trace_rows
-from bakeoff.platform.trajectory import trajectory
+from bakeoff.platform.trajectory import parting, trajectories, trajectory
 from bakeoff.platform.trajectory_table import render
-from bakeoff.platform.views import open_views
+from bakeoff.platform.views import Views, open_views
 from bakeoff.samplers.catalog import load_sampler
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.trace import StepRecord
@@ -88,6 +88,71 @@ def test_points_hold_means_with_their_intervals(store: Path) -> None:
     assert found.interval == pytest.approx(t_interval(values))
 
 
+def test_what_becomes_known_is_told_place_by_place(store: Path) -> None:
+    found = trajectories(open_views(store), "study", ["m/b", "m/a"])
+    assert found["m/a"] == []
+    points = found["m/b"]
+    assert [point.place for point in points] == [0, 1, 2]
+    revealed = [point.measures["revealed"].value for point in points]
+    assert revealed == pytest.approx([0.25, 0.25, 0.5])
+
+
+MASK = 9
+PATHS = {  # tokens after each step: by the second, one is other than a's; the third is as a's
+    "m/a": [[1, MASK, MASK, MASK], [1, 2, MASK, MASK], [1, 2, 3, 4]],
+    "m/b": [[1, MASK, MASK, MASK], [1, 5, 3, MASK], [1, 5, 3, 4], [1, 5, 3, 4]],
+    "m/c": [[1, MASK, MASK, MASK], [1, 2, MASK, MASK], [1, 2, 3, 4]],
+}
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> Views:
+    writer = StoreWriter(tmp_path_factory.mktemp("paths") / "store")
+    traces = {
+        entry: [{"tokens": own, "mask_ratio": own.count(MASK) / 4} for own in states]
+        for entry, states in PATHS.items()
+    }
+    prompts = {f"x-{number}": [1] for number in range(3)}
+    scores = {entry: prompts for entry in PATHS} | {"m/untraced": prompts}
+    writer.run({"composition": scores}, traces=traces)
+    return open_views(writer.path)
+
+
+def test_two_entries_part_where_their_tokens_first_differ(paths: Views) -> None:
+    found = parting(paths, "study", "m/b", "m/a")
+    assert (found.pairs, found.parted) == (3, 3)
+    assert found.first and (found.first.value, found.first.prompts) == (1, 3)
+    values = {
+        step: {name: estimate.value for name, estimate in by_name.items()}
+        for step, by_name in found.steps.items()
+    }
+    assert values == {
+        0: {"differ": 0, "conflict": 0},
+        1: {"differ": 0.5, "conflict": 0.5},  # one token of the two that both know
+        2: {"differ": 0.25, "conflict": 0.25},
+    }
+
+
+def test_entries_that_never_part_say_so(paths: Views) -> None:
+    found = parting(paths, "study", "m/c", "m/a")
+    assert (found.pairs, found.parted, found.first) == (3, 0, None)
+    assert parting(paths, "study", "m/untraced", "m/a").pairs == 0
+
+
+def test_positions_that_an_autoregressive_model_does_not_know_are_no_conflict(
+    tmp_path: Path,
+) -> None:
+    writer = StoreWriter(tmp_path / "store")
+    steps = {"m/a": [[7, -1]], "m/b": [[-1, 8]]}
+    traces = {
+        entry: [{"tokens": own, "mask_ratio": 0.5} for own in states]
+        for entry, states in steps.items()
+    }
+    writer.run({"composition": {entry: {"x-1": [1]} for entry in steps}}, traces=traces)
+    found = parting(open_views(writer.path), "study", "m/a", "m/b")
+    assert found.steps[0]["differ"].value == 1 and "conflict" not in found.steps[0]
+
+
 def test_one_prompt_has_no_interval(tmp_path: Path) -> None:
     writer = StoreWriter(tmp_path / "store")
     writer.run({"composition": {"m/a": {"x-1": [1]}}}, traces={"m/a": STEPS})
@@ -100,9 +165,9 @@ def test_the_table_has_a_line_for_each_change(store: Path) -> None:
     assert result.exit_code == 0
     lines = [line.split() for line in result.stdout.splitlines() if line[:1].isdigit()]
     assert lines == [
-        ["0", "forward", "3", "0.750", "2.000", "–", "0.000"],
-        ["1", "backtrack", "3", "0.500", "–", "–", "–"],
-        ["2", "forward", "3", "0.000", "1.000", "0.500", "0.250"],
+        ["0", "forward", "3", "0.750", "0.250", "2.000", "–", "0.000"],
+        ["1", "backtrack", "3", "0.500", "0.250", "–", "–", "–"],
+        ["2", "forward", "3", "0.000", "0.500", "1.000", "0.500", "0.250"],
     ]
     assert "Study study, trace of m/b" in result.stdout
 

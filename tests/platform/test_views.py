@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from bakeoff.platform.schemas import TABLES
+from bakeoff.platform.side_by_side import pictures
 from bakeoff.platform.store import Store
 from bakeoff.platform.views import Views, open_views
 from bakeoff.samplers.errors import InputError
-from tests.store_writer import MISSING, STAGE_SHARES, StoreWriter, png, version
+from tests.store_writer import MISSING, STAGE_SHARES, StoreWriter, version
 
 A, B, C = "m/a", "m/b", "n/c"
 
@@ -60,16 +61,26 @@ def test_an_empty_store_has_every_query_and_no_row(tmp_path: Path) -> None:
     for name in ("features", "reference_features", "entry_values", "prompt_means"):
         assert views.query(name, **named) == []
     assert asked_outcomes(views) == []
-    assert views.query("trace_means", study="s", entry="e") == []
+    assert views.query("trace_means", study="s", entries=["e"]) == []
     assert views.query("token_maps", sample_id="x") == []
-    for name in ("traced_entries", "entry_tokens"):
+    for name in ("traced_entries", "entry_tokens", "latency", "entry_costs"):
         assert views.query(name, study="s") == []
-    for name in ("pictures", "sample_scores"):
-        assert views.query(name, study="s", prompt_ids=["p"]) == []
+    for name in ("run_devices", "run_models"):
+        assert views.query(name, study="s") == []
+    assert views.query("partings", study="s", entry="e", opponent="o", pairs=9) == []
+    assert views.query("failed_samples", study="s", count=9, skip=0, length=9) == []
+    asked = {"study": "s", "prompt_ids": ["p"], "seed_place": 1}
+    for name in ("placed_samples", "sample_scores"):
+        assert views.query(name, **asked) == []
+    assert views.query("pictures", sample_ids=["x"], parts=["p"]) == []
+    assert views.query("prompt_texts", study="s", prompt_ids=["p"]) == []
     for name in ("cast_votes", "opinions"):
         assert views.query(name, study="s") == []
     assert views.query("pair_opinions", **named, entry="e", opponent="o") == []
+    assert views.query("duel", study="s", entry="e", opponent="o", shuffle=0) == []
     views.save(tmp_path / "saved.duckdb")  # by "snapshot"
+    question = {"entries": ["e"], "metric": None, "task": None, "holding": ""}
+    assert views.query("disputed_prompts", study="s", seed_place=1, **question) == []
 
 
 def test_every_sql_file_is_tried_on_the_empty_store() -> None:
@@ -215,7 +226,7 @@ def test_a_sample_stored_twice_counts_once(writer: StoreWriter) -> None:
     views = open_views(writer.path)
     assert outcomes(views) == {(B, A): ([0, 0], [0, 1], [2, 0], 0)}
     assert [r["samples"] for r in views.query("study_entries", study="study")] == [3, 3]
-    assert len(views.query("pictures", study="study", prompt_ids=["x-1"])) == 2
+    assert len(views.query("placed_samples", study="study", prompt_ids=["x-1"], seed_place=1)) == 2
 
 
 def test_of_a_score_stored_twice_the_least_counts(writer: StoreWriter) -> None:
@@ -307,7 +318,7 @@ def test_traces_are_averaged_over_prompts_place_by_place(writer: StoreWriter) ->
     other = {"sample_id": "m a x-2 0", "place": 2, "step": 1, "phase": "backtrack", "entropy": 3.0}
     store.write("traces", "second", [{**other, "shard_id": "0", "mask_ratio": 0.5}])
     views = open_views(store.path)
-    rows = views.query("trace_means", study="study", entry=A)
+    rows = views.query("trace_means", study="study", entries=[A])
     found = [
         (r["place"], r["step"], r["phase"], r["measure"], r["samples"], r["prompts"], r["mean"])
         for r in rows
@@ -317,13 +328,16 @@ def test_traces_are_averaged_over_prompts_place_by_place(writer: StoreWriter) ->
         (0, 0, "forward", "entropy", 2, 1, 2.0),
         (0, 0, "forward", "mask_ratio", 2, 1, 0.75),
         (0, 0, "forward", "redrawn", 2, 1, 0.0),
+        (0, 0, "forward", "revealed", 2, 1, 0.25),
         (1, 1, "forward", "divergence", 2, 1, 0.5),
         (1, 1, "forward", "mask_ratio", 2, 1, 0.0),
         (1, 1, "forward", "redrawn", 2, 1, 0.25),
+        (1, 1, "forward", "revealed", 2, 1, 0.75),
         (2, 1, "backtrack", "entropy", 1, 1, 3.0),
         (2, 1, "backtrack", "mask_ratio", 1, 1, 0.5),
+        (2, 1, "backtrack", "revealed", 1, 1, 0.5),
     ]
-    assert views.query("trace_means", study="study", entry=B) == []
+    assert views.query("trace_means", study="study", entries=[B]) == []
     assert views.query("traced_entries", study="study") == [{"entry": A}]
 
 
@@ -335,7 +349,7 @@ def test_several_seeds_of_a_prompt_are_one_value_of_a_trace(writer: StoreWriter)
         for key, value in samples.items()
     ]
     Store(writer.path).write("traces", "t", rows)
-    (row,) = open_views(writer.path).query("trace_means", study="study", entry=A)
+    (row,) = open_views(writer.path).query("trace_means", study="study", entries=[A])
     assert (row["samples"], row["prompts"], row["mean"]) == (3, 2, 3.5)
     assert row["deviation"] == pytest.approx(4.5**0.5)
 
@@ -412,16 +426,6 @@ def test_prompts_take_turns_between_tasks(writer: StoreWriter) -> None:
     assert [row["prompt_id"] for row in rows] == ["x-1", "y-1", "x-2", "y-2"]
 
 
-def test_pictures_are_those_of_the_first_seed(writer: StoreWriter) -> None:
-    writer.run(composition(a={"x-1": [1, 0], "x-2": [1]}, b={"x-1": [0, 1]}), copies={B: A})
-    views = open_views(writer.path)
-    rows = views.query("pictures", study="study", prompt_ids=["x-1"])
-    found = [(r["entry"], r["prompt_id"], r["seed"], r["png"]) for r in rows]
-    assert found == [(A, "x-1", 0, png(f"{A} x-1")), (B, "x-1", 1000, png(f"{B} x-1"))]
-    scores = views.query("sample_scores", study="study", prompt_ids=["x-1"])
-    assert [(r["entry"], r["value"]) for r in scores] == [(A, 1.0), (B, 0.0)]
-
-
 def test_no_score_query_reads_image_bytes(writer: StoreWriter) -> None:
     writer.run(composition(a={"x-1": [1], "x-2": [0]}, b={"x-1": [0], "x-2": [0]}))
     folder = Path(__file__).parents[2] / "platform" / "sql"
@@ -464,7 +468,7 @@ def test_pictures_are_found_without_a_look_at_the_scores(writer: StoreWriter) ->
     writer.run(composition(a={"x-1": [1]}))
     views = open_views(writer.path)
     shutil.rmtree(writer.path / "scores")
-    assert len(views.query("pictures", study="study", prompt_ids=["x-1"])) == 1
+    assert len(pictures(views, "study", ["x-1"])) == 1
     with pytest.raises(duckdb.IOException):
         views.query("scores_by_entry", study="study")
 
@@ -548,22 +552,21 @@ def test_a_hundred_thousand_scores_are_paired_in_seconds(tmp_path: Path) -> None
     assert time.monotonic() - start < 30
 
 
-def test_latency_is_told_in_percentiles_of_one_batch_size_and_the_first_batch_apart(
+def test_latency_is_told_in_percentiles_of_typical_batches_if_there_are_any(
     writer: StoreWriter,
 ) -> None:
     first, rest = [(50.0, False)], [(float(place), True) for place in range(1, 102)]
     images = {f"x-{number}": [1] for number in range(102)}
-    writer.run(composition(a=images), batches={A: first + rest})
+    writer.run(composition(a=images, b={"x-1": [1]}), batches={A: first + rest, B: first})
     rows = open_views(writer.path).query("latency", study="study")
     found = {
-        (row["stage"], row["warm"]): (row["batches"], row["p50"], row["p90"], row["p99"])
+        (row["entry"], row["is_typical"]): (row["batches"], row["p50"], row["p90"], row["p99"])
         for row in rows
         if row["stage"] == "network"
     }
     share = STAGE_SHARES["network"]
     assert found == {
-        ("network", False): (1, *[pytest.approx(50 * share)] * 3),
-        ("network", True): (101, *(pytest.approx(q * share) for q in (51, 91, 100))),
+        (A, True): (101, *(pytest.approx(q * share) for q in (51, 91, 100))),
+        (B, False): (1, *[pytest.approx(50 * share)] * 3),
     }
-    assert {row["entry"] for row in rows} == {A}
     assert {row["stage"] for row in rows} >= set(STAGE_SHARES)
