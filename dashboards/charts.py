@@ -6,12 +6,23 @@ from typing import Any
 import altair as alt
 
 from bakeoff.dashboards.colors import DIVERGING
+from bakeoff.evaluators.comparison import Decision, Verdict
 from bakeoff.evaluators.metric import MetricInfo
-from bakeoff.platform.comparisons import Comparison
 from bakeoff.platform.leaderboard import Standing
+from bakeoff.platform.win_matrix import Cell
 
 ROW_HEIGHT = 28
 CELL_HEIGHT = 44
+VERDICT_MARKS: Mapping[Verdict, str] = {
+    "better": "▲",
+    "worse": "▼",
+    "equivalent": "≈",
+    "undecided": "",
+}
+WIN_TOOLTIP = (
+    *("entry", "column", "percent", "interval", "verdict", "p, corrected", "further prompts"),
+    *("n", "wins, ties, losses", "left out"),
+)
 Layers = alt.LayerChart | alt.FacetChart
 LABELS = alt.Axis(labelLimit=260, labelOverlap=False)  # an entry's name is never left out
 
@@ -59,34 +70,18 @@ def interval_chart(
     return alt.layer(span, point).properties(height=ROW_HEIGHT * len(rows) + 100)
 
 
-def win_heat_map(matches: Sequence[Comparison], order: Sequence[str]) -> Layers:
-    """Return how often each row's entry beats each column's, with n in every cell."""
-    rows: list[dict[str, Any]] = [
-        {
-            "entry": match.entry,
-            "opponent": match.opponent,
-            "share": found.value,
-            "percent": f"{100 * found.value:.0f}",
-            "n": f"n {found.prompts}",
-            "interval": f"{100 * found.interval.low:.1f} to {100 * found.interval.high:.1f} %"
-            if found.interval
-            else "none",
-            "wins, ties, losses": f"{match.wins.wins}, {match.wins.ties}, {match.wins.losses}",
-            "left out": match.wins.missing,
-        }
-        for match in matches
-        if (found := match.wins.estimate)
-    ]
+def win_heat_map(found: Sequence[Cell], order: Sequence[str], columns: Sequence[str]) -> Layers:
+    """Return how often each row's entry beats each column's, with n and verdict in every cell."""
+    rows = [row for cell in found if (row := _win_cell(cell))]
     base = alt.Chart(alt.Data(values=rows)).encode(
         x=alt.X(
-            "opponent:N",
-            sort=list(order),
-            title="against",
+            "column:N",
+            sort=list(columns),
+            title=None,
             axis=alt.Axis(labelLimit=200, labelAngle=-40, labelOverlap=False, orient="top"),
         ),
         y=alt.Y("entry:N", sort=list(order), title="wins of", axis=LABELS),
-        tooltip=["entry:N", "opponent:N", "percent:N", "interval:N", "n:N"]
-        + [alt.Tooltip(f"{name}:N") for name in ("wins, ties, losses", "left out")],
+        tooltip=[alt.Tooltip(f"{name}:N") for name in WIN_TOOLTIP],
     )
     cells = base.mark_rect().encode(
         color=alt.Color(
@@ -96,6 +91,39 @@ def win_heat_map(matches: Sequence[Comparison], order: Sequence[str]) -> Layers:
         )
     )
     ink = alt.condition("abs(datum.share - 0.5) > 0.3", alt.value("white"), alt.value("#1a1a1a"))
-    share = base.mark_text(dy=-6, fontSize=13).encode(text="percent:N", color=ink)
+    share = base.mark_text(dy=-6, fontSize=13).encode(text="marked:N", color=ink)
     count = base.mark_text(dy=9, fontSize=9).encode(text="n:N", color=ink)
-    return alt.layer(cells, share, count).properties(height=CELL_HEIGHT * len(order) + 120)
+    rows_shown = len({row["entry"] for row in rows})
+    return alt.layer(cells, share, count).properties(height=CELL_HEIGHT * rows_shown + 120)
+
+
+def _win_cell(cell: Cell) -> dict[str, Any] | None:
+    one = cell.comparison
+    wins, decision = one.wins.estimate, one.decision
+    if wins is None:
+        return None
+    mark = VERDICT_MARKS[decision.verdict] if decision else ""
+    interval = wins.interval
+    return {
+        "entry": one.entry,
+        "column": cell.column,
+        "share": wins.value,
+        "marked": f"{100 * wins.value:.0f} {mark}".rstrip(),
+        "percent": f"{100 * wins.value:.1f}",
+        "n": f"n {wins.prompts}",
+        "interval": f"{100 * interval.low:.1f} to {100 * interval.high:.1f} %"
+        if interval
+        else "none",
+        "verdict": decision.verdict if decision else "undecided",
+        "p, corrected": f"{decision.p_value:.2g}" if decision else "",
+        "further prompts": _further(decision),
+        "wins, ties, losses": f"{one.wins.wins}, {one.wins.ties}, {one.wins.losses}",
+        "left out": one.wins.missing,
+    }
+
+
+def _further(decision: Decision | None) -> str:
+    """Return how many more prompts would decide a comparison."""
+    if decision is None or decision.verdict != "undecided":
+        return ""
+    return "no number" if decision.further_prompts is None else f"{decision.further_prompts:,}"

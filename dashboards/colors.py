@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from bakeoff.platform.colors import PALETTE, model_colors
+from bakeoff.platform.colors import PALETTE, model_colors, recipe_shapes
 
-__all__ = ["DIVERGING", "PALETTE", "model_colors"]
+__all__ = ["DIVERGING", "PALETTE", "model_colors", "recipe_shapes"]
 
 DIVERGING: Final = "purpleorange"  # win rates: purple above one half, orange below

@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 
 from bakeoff.platform.leaderboard import leaderboard
 from bakeoff.platform.metrics import build_metric
-from bakeoff.platform.plan import Plan
+from bakeoff.platform.pictures import encode_png
+from bakeoff.platform.plan import Item, Plan
 from bakeoff.platform.profiling import MemoryGauge
 from bakeoff.platform.run import carry_out, prepare
-from bakeoff.platform.schemas import SAMPLES, SCORES
+from bakeoff.platform.schemas import IMAGE, PROFILES, SAMPLES, SCORES
 from bakeoff.platform.status import status
 from bakeoff.platform.store import Store
 from bakeoff.platform.stored import Stored
@@ -27,6 +28,8 @@ from tests.benchmarks.overhead import Cost
 METRICS = ("composition", "clip_score")
 ENTRIES = 24
 PROMPTS = 240
+PICTURES_A_PART = 1000
+STAGES = ("text", "network", "draw", "decode", "encode", "write", "score")
 BASELINE = "tiny-meissonic/vanilla"
 STUDY = """
 name: large
@@ -39,6 +42,7 @@ models:
     recipes: {{vanilla: steps=1}}
     grid: {{like: vanilla, steps: {steps}}}
 """
+Columns = dict[str, pa.Array | str | int]  # of a part; a value alone stands in all rows
 Wins = dict[tuple[str, str], float]  # by metric and entry, ties counted half
 
 
@@ -51,8 +55,12 @@ class LargeStore(NamedTuple):
     bytes: int
 
 
-def write_large_store(place: Path, rows: int) -> LargeStore:
-    """Write a store that lacks nothing of a study of at least `rows` scores."""
+def write_large_store(place: Path, rows: int, pictures: int = 0) -> LargeStore:
+    """Write a store that lacks nothing of a study of at least `rows` scores.
+
+    At least `pictures` samples, those of the first seeds, have a picture; the others have none.
+    """
+    pictured_seeds = -(-pictures // (ENTRIES * PROMPTS))
     seeds = -(-rows // (len(METRICS) * ENTRIES * PROMPTS))
     text = STUDY.format(
         seeds=list(range(seeds)),
@@ -65,7 +73,7 @@ def write_large_store(place: Path, rows: int) -> LargeStore:
     weights = weights_hash(study.entries[0].model.location)
     numbers = np.random.default_rng(0)
     for number, entry in enumerate(study.entries):
-        _write_entry(place, study, entry, weights, number, numbers)
+        _write_entry(place, study, entry, weights, number, numbers, pictured_seeds)
     carry_out(prepare(study, Store(place), 64), 1, print)  # nothing to do: notes the study
     files = [file for file in place.rglob("*") if file.is_file()]
     scores = len(study.entries) * PROMPTS * seeds * len(METRICS)
@@ -79,24 +87,25 @@ def _write_entry(
     weights: str,
     number: int,
     numbers: np.random.Generator,
+    pictured_seeds: int,
 ) -> None:
     wanted = Plan(study, {entry.model.name: weights}, (), Stored()).wanted(entry)
     items = list(wanted.items(range(len(wanted))))
     ids = pa.array([item.sample_id for item in items])
-    samples = {
-        "sample_id": ids,
+    plain = [item for item in items if item.seed >= pictured_seeds]
+    pictured = [item for item in items if item.seed < pictured_seeds]
+    head = {
         "model": entry.model.name,
         "weights_hash": weights,
         "recipe": str(entry.recipe),
         "recipe_id": entry.recipe.recipe_id,
         "benchmark": study.benchmark,
-        "task": pa.array([item.task for item in items]),
-        "prompt_id": pa.array([item.prompt_id for item in items]),
-        "prompt": pa.array([item.prompt for item in items]),
-        "seed": pa.array([item.seed for item in items]),
-        "shard_id": f"shard-{number}",
+        "row_evaluations": 2 * (number + 1),
     }
-    _write(place / f"samples/part-{number}.parquet", SAMPLES, samples, len(items))
+    _write_samples(place, head, f"shard-{number}", plain)
+    for first in range(0, len(pictured), PICTURES_A_PART):
+        shard = f"shard-{number}-pictured-{first}"
+        _write_samples(place, head, shard, pictured[first : first + PICTURES_A_PART], numbers)
     for name in METRICS:
         scores = {
             "sample_id": ids,
@@ -109,19 +118,64 @@ def _write_entry(
         _write(file, SCORES, scores, len(items))
 
 
-def _write(file: Path, schema: pa.Schema, columns: dict[str, pa.Array | str], rows: int) -> None:
-    """Write a part of given columns, or one value for all rows; others are null."""
+def _write_samples(
+    place: Path,
+    head: Columns,
+    shard: str,
+    items: list[Item],
+    numbers: np.random.Generator | None = None,
+) -> None:
+    """Write a part of samples, with pictures where there are numbers to draw them from."""
+    samples = head | {
+        "sample_id": pa.array([item.sample_id for item in items]),
+        "task": pa.array([item.task for item in items]),
+        "prompt_id": pa.array([item.prompt_id for item in items]),
+        "prompt": pa.array([item.prompt for item in items]),
+        "seed": pa.array([item.seed for item in items]),
+        "shard_id": shard,
+    }
+    if numbers is not None:
+        drawn = [encode_png(one) for one in numbers.integers(0, 255, (8, 64, 64, 3), np.uint8)]
+        contents = [{"bytes": drawn[n % 8], "path": None} for n in range(len(items))]
+        samples["image"] = pa.array(contents, IMAGE)
+        profiled = {name: head[name] for name in ("model", "recipe_id")}
+        _write_profiles(place, profiled, shard, numbers)
+    _write(place / f"samples/part-{shard}.parquet", SAMPLES, samples, len(items))
+
+
+def _write_profiles(place: Path, head: Columns, shard: str, numbers: np.random.Generator) -> None:
+    seconds = numbers.uniform(0.1, 2.0, len(STAGES))
+    columns = head | {
+        "shard_id": shard,
+        "stage": pa.array(STAGES),
+        "seconds": pa.array(seconds),
+        "images": 64,
+        "peak_memory_bytes": 200_000_000,
+        "device": "cpu",
+        "dtype": "float32",
+        "batch_size": 64,
+        "warm": True,
+        "traced": False,
+    }
+    _write(place / f"profiles/part-{shard}.parquet", PROFILES, columns, len(STAGES))
+
+
+def _write(file: Path, schema: pa.Schema, columns: Columns, rows: int) -> None:
+    """Write a part of given columns; others are null."""
     file.parent.mkdir(parents=True, exist_ok=True)
     arrays = []
     for field in schema:
         given = columns.get(field.name)
         if given is None:
             arrays.append(pa.nulls(rows, field.type))
-        elif isinstance(given, str):
+        elif isinstance(given, str | int):
             arrays.append(pa.repeat(pa.scalar(given, field.type), rows))
         else:
             arrays.append(given.cast(field.type))
-    pq.write_table(pa.table(arrays, schema=schema), file, compression="zstd")
+    # No dictionary of pictures: real ones do not repeat.
+    names = [name for name in schema.names if name != "image"]
+    table = pa.table(arrays, schema=schema)
+    pq.write_table(table, file, compression="zstd", use_dictionary=names)
 
 
 def resume(large: LargeStore) -> Cost:

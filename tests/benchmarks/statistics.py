@@ -25,7 +25,7 @@ from bakeoff.evaluators.statistics import (
     win_rate,
     win_values,
 )
-from bakeoff.evaluators.stopping import decided_after
+from bakeoff.evaluators.stopping import course
 
 Array = NDArray[np.float64]
 USELESS = 23
@@ -131,14 +131,9 @@ def early_stopping(studies: int) -> Iterator[str]:
         numbers = np.random.default_rng(3)
         wins = rate - ties / 2
         draws = numbers.choice([0, 0.5, 1], (studies, 1000), p=[1 - ties - wins, ties, wins])
-        after = [decided_after(values) for values in draws]
-        decided = [
-            (count, values[:count].mean())
-            for count, values in zip(after, draws, strict=True)
-            if count
-        ]
-        wrong = sum(rate == 0.5 or (mean < 0.5) for _, mean in decided)
-        when = f"{np.median([count for count, _ in decided]):.0f}" if decided else "–"
+        decided = [one for one in map(course, draws) if one.verdict != "undecided"]
+        wrong = sum(rate == 0.5 or one.verdict == "worse" for one in decided)
+        when = f"{np.median([one.prompts for one in decided]):.0f}" if decided else "–"
         yield (
             f"| {rate:.0%}, {ties:.0%} | {len(decided) / studies:.1%} | {wrong / studies:.1%} "
             f"| {when} |"

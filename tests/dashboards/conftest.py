@@ -1,8 +1,10 @@
 """A small store for the pages: two models, a control, a hostile prompt, a gap."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import streamlit as st
 
 from tests.store_writer import MISSING, StoreWriter
 
@@ -13,6 +15,21 @@ RESULTS = {
     "m/control": [0, 1, 1, 0, 1, 1],
     "n/vanilla": [0, 0, 1, 0, 0, MISSING],
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep snapshots of tests, and of the servers that they start, out of the user's cache."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _fresh_caches() -> Iterator[None]:
+    yield
+    st.cache_data.clear()
+    st.cache_resource.clear()
 
 
 @pytest.fixture

@@ -1,0 +1,81 @@
+"""What all pages share: frame, theme, labels, and how they say that there is nothing to show."""
+
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from bakeoff.evaluators.metric import MetricInfo
+from bakeoff.platform.leaderboard import Leaderboard
+from bakeoff.platform.leaderboard_table import Shown
+
+# Less air than Streamlit's own, so that a table stands on the first screen, and no headline wider
+# than a phone.
+STYLE = """<style>
+.stMainBlockContainer { padding: 4rem 1.5rem 3rem; max-width: 1500px; }
+.stMainBlockContainer h1 { font-size: 1.75rem; padding: 0.25rem 0 0; overflow-wrap: anywhere; }
+.stMainBlockContainer h2 { font-size: 1.3rem; padding: 0.5rem 0 0; }
+@media (max-width: 640px) { .stMainBlockContainer { padding: 3.75rem 0.75rem 2rem; } }
+</style>"""
+
+
+def frame(title: str) -> None:
+    """Set the browser's title and the styles that all pages share."""
+    st.set_page_config(page_title=f"{title} · Bakeoff", layout="wide")
+    st.html(STYLE)
+
+
+def heading(title: str, board: Leaderboard) -> None:
+    """Draw a page's title and which study it shows."""
+    st.title(title, anchor=False)
+    st.text(f"Study {board.study}: {len(board.standings)} entries")
+
+
+def empty(sentence: str) -> None:
+    """Say what would fill the page."""
+    st.info(sentence)
+
+
+def refused(sentence: str, error: Exception) -> None:
+    """Say what went wrong, with the error as text: a store's names may stand in it."""
+    st.error(sentence)
+    st.text(str(error))
+
+
+def has_pictures(board: Leaderboard) -> bool:
+    """Tell whether anything was made yet; if not, say what would."""
+    if any(standing.samples for standing in board.standings):
+        return True
+    empty("This study has no pictures yet. They appear here while `bakeoff run` makes them.")
+    return False
+
+
+def table(rows: list[dict[str, Any]]) -> None:
+    """Draw rows of texts and numbers; people can sort, search and download them."""
+    st.dataframe(rows, hide_index=True, width="stretch", height="content", placeholder="–")
+
+
+def metric_chooser(label: str, infos: list[MetricInfo], key: str = "metric") -> MetricInfo:
+    """Let people choose a metric, one at least being there; it stays when the page changes."""
+    names = [info.name for info in infos]
+    name = st.selectbox(label, names, key=key, bind="query-params", width=320)
+    return infos[names.index(name)]
+
+
+def metric_title(info: MetricInfo) -> str:
+    """Return a metric's name with unit and direction, as table headings have it."""
+    arrow = "↑" if info.higher_is_better else "↓"
+    return f"{info.name} {'% ' if info.range == (0.0, 1.0) else ''}{arrow}"
+
+
+def in_one_line(shown: Shown) -> str:
+    """Return a value with its interval behind it."""
+    value, interval = shown
+    return f"{value} ({interval})" if interval else value
+
+
+def notes(sentences: list[str]) -> None:
+    """Draw what a reader must know, folded."""
+    with st.expander("How to read these numbers"):
+        for sentence in sentences:
+            st.html(f"<p>{escape(sentence)}</p>")

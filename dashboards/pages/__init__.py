@@ -1,0 +1,1 @@
+"""The pages: each is one function from a study's state to widgets."""

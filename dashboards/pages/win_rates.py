@@ -1,0 +1,97 @@
+"""How often each entry beats others on the same prompt and seed."""
+
+import streamlit as st
+
+from bakeoff.dashboards.charts import VERDICT_MARKS, win_heat_map
+from bakeoff.dashboards.look import empty, has_pictures, heading, metric_chooser
+from bakeoff.evaluators.metric import MetricInfo
+from bakeoff.platform.leaderboard import Leaderboard
+from bakeoff.platform.views import Views
+from bakeoff.platform.win_matrix import Cell, by_metric, by_opponent, by_task
+
+OPPONENTS, TASKS, METRICS = "all pairs", "by task", "by metric"
+ALL_TASKS = "all tasks"
+
+
+def page(views: Views, key: str, board: Leaderboard) -> None:
+    """Draw the matrix of win rates that people ask for."""
+    heading("Win rates", board)
+    if not has_pictures(board):
+        return
+    infos = [info for info in board.metrics if info.kind == "image"]
+    if not infos:
+        empty("No metric of this study judges single pictures. Add `composition`, for one.")
+        return
+    found, against = _matrix(views, key, board, infos)
+    if not any(cell.comparison.wins.estimate for cell in found):
+        empty("No two entries have a score on the same prompt and seed position yet.")
+        return
+    order = [standing.entry for standing in board.standings]
+    columns = order if against == "" else list(dict.fromkeys(cell.column for cell in found))
+    st.altair_chart(win_heat_map(found, order, columns), width="stretch")
+    st.caption(_reading(found, against))
+
+
+def _matrix(
+    views: Views, key: str, board: Leaderboard, infos: list[MetricInfo]
+) -> tuple[list[Cell], str]:
+    """Return the cells asked for by the widgets, and whom all of them are against, if one."""
+    names = [info.name for info in infos]
+    tasks = _tasks(views, key, board.study)
+    columns = [OPPONENTS, *([TASKS] if len(tasks) > 1 else []), METRICS]
+    with st.container(horizontal=True):
+        shown = st.selectbox("Columns", columns, key="columns", bind="query-params", width=160)
+        if shown != METRICS:
+            metric = metric_chooser("Metric that decides", infos).name
+        if shown == OPPONENTS:
+            task = ALL_TASKS
+            if len(tasks) > 1:
+                task = st.selectbox(
+                    "Task or style", [ALL_TASKS, *tasks], key="task", bind="query-params", width=180
+                )
+            return _pairs(views, key, board.study, metric, task if task in tasks else None), ""
+        entries = [standing.entry for standing in board.standings]
+        first = entries.index(board.baseline) if board.baseline in entries else 0
+        against = st.selectbox(
+            "Against", entries, index=first, key="against", bind="query-params", width=320
+        )
+    if shown == TASKS:
+        return _by_task(views, key, board.study, metric, against, tuple(tasks)), against
+    return _by_metric(views, key, board.study, tuple(names), against), against
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _tasks(_views: Views, key: str, study: str) -> list[str]:
+    return _views.query("seeds_and_tasks", study=study)[0]["tasks"]
+
+
+@st.cache_resource(max_entries=32, show_spinner="Comparing entries …")
+def _pairs(_views: Views, key: str, study: str, metric: str, task: str | None) -> list[Cell]:
+    return by_opponent(_views, study, metric, task)
+
+
+@st.cache_resource(max_entries=32, show_spinner="Comparing entries …")
+def _by_task(
+    _views: Views, key: str, study: str, metric: str, opponent: str, tasks: tuple[str, ...]
+) -> list[Cell]:
+    return by_task(_views, study, metric, opponent, tasks)
+
+
+@st.cache_resource(max_entries=32, show_spinner="Comparing entries …")
+def _by_metric(
+    _views: Views, key: str, study: str, metrics: tuple[str, ...], opponent: str
+) -> list[Cell]:
+    return by_metric(_views, study, metrics, opponent)
+
+
+def _reading(found: list[Cell], against: str) -> str:
+    """Return how to read the matrix; no name of the store's, for captions are markdown."""
+    who = "the entry chosen" if against else "the column"
+    pairs = {frozenset((one.comparison.entry, one.column)) for one in found}
+    marks = ", ".join(f"{mark} {verdict}" for verdict, mark in VERDICT_MARKS.items() if mark)
+    return (
+        f"Percent of pairs of same prompt and seed position in which the row beats {who}, a tie "
+        f"counting half; n is the number of prompts. {marks} after Holm's correction for the "
+        f"{len(pairs)} comparisons shown, undecided without a mark. Point at a cell for its "
+        "95 % interval."
+    )
