@@ -1,10 +1,11 @@
 """Altair charts of what quality costs; nothing is computed here."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import altair as alt
 
+from bakeoff.dashboards.charts import Layers
 from bakeoff.dashboards.colors import recipe_shapes
 from bakeoff.evaluators.metric import MetricInfo
 from bakeoff.platform.efficiency import STAGES, Memory, Spot, StageTime
@@ -27,13 +28,15 @@ STAGE_COLORS: Final = {
 
 def front_chart(
     spots: Sequence[Spot], info: MetricInfo, cost_title: str, colors: Mapping[str, str]
-) -> alt.LayerChart:
+) -> Layers:
     """Return entries between cost and quality with their intervals; the front is a line, named."""
     rows = [_spot_row(spot) for spot in spots]
     shapes = recipe_shapes([spot.entry for spot in spots])
     better = "higher" if info.higher_is_better else "lower"
     spent = [spot.cost for spot in spots]
-    kind = "log" if min(spent) > 0 and max(spent) > WIDE * min(spent) else "linear"
+    kind: Literal["log", "linear"] = "linear"
+    if min(spent) > 0 and max(spent) > WIDE * min(spent):
+        kind = "log"
     room = [0.95 * min(spent), 1.12 * max(spent)]  # names stand to the right of their points
     base = alt.Chart(alt.Data(values=rows)).encode(
         x=alt.X("cost:Q", title=cost_title, scale=alt.Scale(type=kind, domain=room, nice=False)),
@@ -124,7 +127,7 @@ def stage_chart(times: Sequence[StageTime]) -> alt.Chart:
 
 def memory_chart(found: Sequence[Memory], colors: Mapping[str, str]) -> alt.Chart:
     """Return the highest peak of memory of each model and precision."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": f"{one.model}, {one.precision}, {one.circumstances}",
             "model": one.model,

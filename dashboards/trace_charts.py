@@ -5,6 +5,7 @@ from typing import Any
 
 import altair as alt
 
+from bakeoff.dashboards.charts import Layers
 from bakeoff.dashboards.colors import recipe_shapes
 from bakeoff.evaluators.statistics import Estimate
 from bakeoff.platform.trajectory import Parting, TracePoint
@@ -23,7 +24,7 @@ def measure_chart(
     colors: Mapping[str, str],
     *,
     by_share: bool,
-) -> alt.LayerChart | None:
+) -> Layers | None:
     """Return a measure over the way of each entry, a band its interval; None without a value.
 
     `colors` are those of entries; `by_share` puts entries of different lengths on one scale.
@@ -38,13 +39,11 @@ def measure_chart(
                 rows.append({"entry": entry, "way": way} | told | _span(estimate))
     if not rows:
         return None
-    way = "share of all changes" if by_share else "change of the tokens, from 0"
-    return _lines(rows, way, title, colors)
+    along = "share of all changes" if by_share else "change of the tokens, from 0"
+    return _lines(rows, along, title, colors)
 
 
-def parting_chart(
-    found: Parting, measures: Mapping[str, str], colors: Mapping[str, str]
-) -> alt.LayerChart:
+def parting_chart(found: Parting, measures: Mapping[str, str], colors: Mapping[str, str]) -> Layers:
     """Return the shares of tokens that two entries do not share after each step."""
     rows = [
         {"entry": measures[name], "way": step, "step": step, "phase": ""} | _span(estimate)
@@ -61,7 +60,7 @@ def _span(estimate: Estimate) -> dict[str, Any]:
 
 def _lines(
     rows: Sequence[dict[str, Any]], way: str, title: str, colors: Mapping[str, str]
-) -> alt.LayerChart:
+) -> Layers:
     """Return lines with bands of rows (entry, way, step, phase, value, low, high, prompts)."""
     shapes = recipe_shapes(colors)
     longest = max(sum(row["entry"] == name for row in rows) for name in colors)

@@ -29,8 +29,7 @@ def on_front(
     as_good = quality[None, :] >= quality[:, None]  # [point, other]
     as_cheap = cost[None, :] <= cost[:, None]
     better = (quality[None, :] > quality[:, None]) | (cost[None, :] < cost[:, None])
-    beaten: NDArray[np.bool_] = (as_good & as_cheap & better).any(axis=1)
-    return ~beaten
+    return ~np.any(as_good & as_cheap & better, axis=1)
 
 
 def median_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval | None:

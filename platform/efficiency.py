@@ -108,7 +108,7 @@ def _memory_group(standing: Standing, cost: Cost | None) -> str:
 
 
 AXES: Mapping[str, Axis] = {
-    "latency": Axis("seconds an image", lambda _, cost: cost and cost.p50, _circumstances),
+    "latency": Axis("seconds an image", lambda _, cost: cost.p50 if cost else None, _circumstances),
     "memory": Axis(
         "peak memory, 10⁶ bytes",
         lambda _, cost: cost.peak_memory_bytes / 1e6 if cost and cost.peak_memory_bytes else None,
@@ -119,7 +119,9 @@ AXES: Mapping[str, Axis] = {
         lambda standing, _: standing.row_evaluations,
         lambda standing, _: standing.model,
     ),
-    "energy": Axis("joules an image", lambda _, cost: cost and cost.joules, _circumstances),
+    "energy": Axis(
+        "joules an image", lambda _, cost: cost.joules if cost else None, _circumstances
+    ),
 }
 
 
@@ -200,7 +202,7 @@ def model_baselines(board: Leaderboard) -> dict[str, str]:
     models: dict[tuple[str, str], list[Standing]] = {}
     for standing in board.standings:
         models.setdefault((standing.model, standing.weights_hash), []).append(standing)
-    found = {}
+    found: dict[str, str] = {}
     for members in models.values():
         baseline = baseline_of(board, members)
         found |= {one.entry: baseline for one in members if one.entry != baseline}

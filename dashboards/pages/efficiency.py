@@ -39,15 +39,15 @@ from bakeoff.platform.views import Views
 NOTES = (
     "Front: an entry that no other beats in both quality and cost; by the values, so that where "
     "intervals overlap another run may draw another front.",
-    "Times, memory and energy compare on the same device and batch size only, row-evaluations within "
-    "a model only: what does not compare has a chart of its own.",
-    "s/image: text, network, drawing and decoding. Percentiles over batches; a worker's first batch "
-    "with a model and traced ones count only where there is no other (*).",
-    "Speed-up: median of the baseline's batches over the entry's; interval by order statistics, which "
-    "takes seven batches of each. The baseline of a model is the study's, or its entry that differs "
-    "least from that one.",
-    "As good: verdict on the win rate against that baseline, corrected by Holm for all lines of the "
-    "table; equivalent if its whole 95 % interval lies within the margin around 50 %.",
+    "Times, memory and energy compare on the same device and batch size only, row-evaluations "
+    "within a model only: what does not compare has a chart of its own.",
+    "s/image: text, network, drawing and decoding. Percentiles over batches; a worker's first "
+    "batch with a model and traced ones count only where there is no other (*).",
+    "Speed-up: median of the baseline's batches over the entry's; interval by order statistics, "
+    "which takes seven batches of each. The baseline of a model is the study's, or its entry that "
+    "differs least from that one.",
+    "As good: verdict on the win rate against that baseline, corrected by Holm for all lines of "
+    "the table; equivalent if its whole 95 % interval lies within the margin around 50 %.",
 )
 
 

@@ -36,8 +36,9 @@ NOTES = (
     *(f"{name.replace('_', ' ')}: {sentence}" for name, sentence in MEASURES.items()),
     "Bands: 95 % interval, Student's t on prompt means. Of an autoregressive model a step is a "
     "position; Z-sampling changes tokens several times a step, backward, too.",
-    f"Where two part: the first {PAIRS} pairs of same prompt and seed position, as far as both have "
-    "steps. Recipes that share a seed share their noise, so that what differs is the recipe's doing.",
+    f"Where two part: the first {PAIRS} pairs of same prompt and seed position, as far as both "
+    "have steps. Recipes that share a seed share their noise, so that what differs is the recipe's "
+    "doing.",
     "Token maps: one color for each token, always the same; grey where it is not known yet.",
 )
 
@@ -146,8 +147,8 @@ def _parting(views: Views, key: str, board: Leaderboard, pair: tuple[str, str] |
         if found.first.interval:
             step += " ({:.1f}..{:.1f})".format(*found.first.interval)
         st.text(
-            f"Tokens differ in {found.parted} of {found.pairs} pairs, for the first time after step "
-            f"{step} on average (from 0; {found.first.prompts} prompts)."
+            f"Tokens differ in {found.parted} of {found.pairs} pairs, for the first time after "
+            f"step {step} on average (from 0; {found.first.prompts} prompts)."
         )
     else:
         st.text(f"No token differs in any of {found.pairs} pairs.")

@@ -90,9 +90,12 @@ def interval_strips(
     def place(value: float) -> float:
         return round(MARGIN + (100 - 2 * MARGIN) * (value - low) / space, 2)
 
+    def mark(found: Estimate, look: Look) -> Mark:
+        low, value, high = (place(end) for end in _ends(found))
+        return Mark(low, value, high, look.color, PATHS[look.shape])
+
     marks = [
-        found and Mark(*(place(end) for end in _ends(found)), look.color, PATHS[look.shape])
-        for found, look in zip(estimates, looks, strict=True)
+        mark(found, look) if found else None for found, look in zip(estimates, looks, strict=True)
     ]
     ticks = (Tick(f"{scale * value:.6g}", place(value)) for value in ticks_within(low, high))
     return Strips(tuple(ticks), marks)

@@ -194,7 +194,7 @@ class MaskGITHalton(nn.Module):
 
     def backbone(self, x: Tensor, vector: Tensor) -> Tensor:
         """Run blocks and the last norm on the sequence [R, K + 1, D], for class vectors [R, D]."""
-        for block in self.transformer["layers"]:
+        for block in self.transformer["layers"].children():
             x = block(x, vector)
         return self.last_norm(x, vector)
 

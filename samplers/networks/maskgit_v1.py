@@ -164,8 +164,8 @@ class MaskGITv1(nn.Module):
     def backbone(self, x: Tensor) -> Tensor:
         """Run stem and blocks on the sequence [R, K + 1, D]."""
         x = self.first_layer(x)
-        for block in self.transformer["layers"]:
-            for layer in block:
+        for block in self.transformer["layers"].children():
+            for layer in block.children():
                 x = layer(x)
         return x
 
