@@ -1,60 +1,17 @@
-"""The models that are known by name, and how a checkpoint folder becomes a sampler."""
+"""Models by name or folder: found, checked, identified and loaded."""
 
-from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
+from bakeoff.samplers.architectures import ARCHITECTURES, find_architecture
 from bakeoff.samplers.errors import InputError, shown, unknown
+from bakeoff.samplers.models import MODELS, TINY_WEIGHTS, ModelEntry
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.sampler import Sampler
 
-TINY_WEIGHTS = Path(str(files("bakeoff.samplers.tiny"))) / "weights"
+__all__ = ["MODELS", "TINY_WEIGHTS", "ModelEntry"]
 
 # What a transformer may compute in; text encoders and image tokenizers stay in float32.
 DTYPES = ("float32", "bfloat16")
-
-# Folders that tell a checkpoint's layout, and the family of the models that have it.
-LAYOUTS = {("transformer", "vqvae"): "masked", ("gpt", "vq"): "autoregressive"}
-
-
-@dataclass(frozen=True)
-class ModelEntry:
-    """A checkpoint folder and what is known of it; resolution is the side in pixels.
-
-    A folder that is not in the catalogue has no recipe of its own, and its configuration tells the
-    resolution.
-    """
-
-    name: str
-    family: str
-    folder: Path
-    recipe: Recipe | None = None
-    resolution: int | None = None
-    licence: str = "unknown"
-    description: str = ""
-
-
-_ENTRIES = (
-    ModelEntry(
-        name="tiny-meissonic",
-        family="masked",
-        folder=TINY_WEIGHTS / "tiny-meissonic",
-        recipe=Recipe.from_text("steps=16 guidance_scale=2"),
-        resolution=64,
-        licence="Apache-2.0",
-        description="Masked transformer of the Meissonic architecture for scenes of shapes",
-    ),
-    ModelEntry(
-        name="tiny-llamagen",
-        family="autoregressive",
-        folder=TINY_WEIGHTS / "tiny-llamagen",
-        recipe=Recipe.from_text("guidance_scale=1.5"),
-        resolution=64,
-        licence="Apache-2.0",
-        description="Autoregressive transformer of the LlamaGen architecture for the same scenes",
-    ),
-)
-MODELS = {entry.name: entry for entry in _ENTRIES}
 
 
 def find_model(name_or_path: str | Path) -> ModelEntry:
@@ -70,11 +27,7 @@ def find_model(name_or_path: str | Path) -> ModelEntry:
         if isinstance(name_or_path, str) and len(path.parts) <= 1:
             raise unknown("model", name_or_path, MODELS)
         raise InputError(f"model folder {str(path)!r} does not exist")
-    for parts, family in LAYOUTS.items():
-        if all((path / part).is_dir() for part in parts):
-            return ModelEntry(path.resolve().name, family, path)
-    expected = " or ".join(" and ".join(f"{part}/" for part in parts) for parts in LAYOUTS)
-    raise InputError(f"model folder {str(path)!r} has no known layout: it must hold {expected}")
+    return ModelEntry(path.resolve().name, find_architecture(path), location=path)
 
 
 def check_dtype(dtype: str, where: str = "dtype") -> None:
@@ -114,12 +67,7 @@ def check_recipe(name_or_path: str | Path, recipe: Recipe) -> None:
     """
     entry = find_model(name_or_path)
     recipe.check_family(entry.family)
-    if entry.family == "autoregressive":
-        from bakeoff.samplers.networks.checkpoint import load_config
-        from bakeoff.samplers.networks.llamagen import LlamaGenConfig
-
-        config = LlamaGenConfig.from_dict(load_config(entry.folder / "gpt"))
-        recipe.check_length(config.block_size)
+    entry.architecture.check(entry.folder, recipe)
 
 
 def weight_files(name_or_path: str | Path) -> dict[str, str]:
@@ -134,9 +82,9 @@ def weight_files(name_or_path: str | Path) -> dict[str, str]:
 
 
 def import_samplers() -> None:
-    """Import the code of every family, which `load_sampler` otherwise does when it needs it."""
-    import bakeoff.samplers.llamagen
-    import bakeoff.samplers.meissonic  # noqa: F401
+    """Import the code of every architecture, which `load_sampler` otherwise does when needed."""
+    for architecture in ARCHITECTURES:
+        architecture.sampler_class()
 
 
 def load_sampler(
@@ -154,25 +102,14 @@ def load_sampler(
     Raises:
         InputError: the model or dtype is unknown, or the files are missing or do not fit.
     """
-    # Here, because listing models should not wait for torch and transformers.
-    import torch
-
-    from bakeoff.samplers.llamagen import LlamaGenSampler
-    from bakeoff.samplers.meissonic import MeissonicSampler
+    import torch  # here, because listing models should not wait for it
 
     check_dtype(dtype)
-    kind: torch.dtype = getattr(torch, dtype)
     entry = find_model(name_or_path)
-    if entry.family == "autoregressive":
-        return LlamaGenSampler.from_folder(
-            entry.folder, name=entry.name, device=device, dtype=kind, compiled=compiled
-        )
+    options = {"name": entry.name, "device": device, "dtype": getattr(torch, dtype)}
     side = entry.resolution
-    return MeissonicSampler.from_folder(
-        entry.folder,
-        name=entry.name,
-        resolution=(side, side) if side else None,
-        device=device,
-        dtype=kind,
-        compiled=compiled,
+    if entry.architecture.has_resolution and side:
+        options["resolution"] = (side, side)
+    return entry.architecture.sampler_class().from_folder(
+        entry.folder, compiled=compiled, **options
     )

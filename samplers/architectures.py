@@ -1,0 +1,101 @@
+"""The architectures that Bakeoff loads: how a checkpoint folder of each is told, read and checked.
+
+One entry an architecture. What is heavy is named here and imported when it is needed, so that
+listing models waits for neither torch nor transformers.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from bakeoff.samplers.errors import InputError
+from bakeoff.samplers.recipe import Recipe
+from bakeoff.samplers.sampler import Sampler
+
+
+class SamplerClass(Protocol):
+    """What `Architecture.sampler` names: a class that reads a folder."""
+
+    def from_folder(self, folder: Path, **options: Any) -> Sampler:
+        """Return the sampler of a folder.
+
+        Raises:
+            InputError: a file is missing or does not fit.
+        """
+        ...
+
+
+def _any_recipe(folder: Path, recipe: Recipe) -> None:
+    """Check nothing: no recipe of the family asks more than the configuration has."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One architecture.
+
+    `family` is that of its loop (masked, autoregressive); `parts` are the folders that a checkpoint
+    has; `sampler` is the class that reads them, as module:class; `has_resolution` says whether that
+    class is told how large pictures are, which otherwise follows from the files; `check` holds a
+    recipe against the configuration in a folder.
+    """
+
+    name: str
+    family: str
+    parts: tuple[str, ...]
+    sampler: str
+    has_resolution: bool = False
+    check: Callable[[Path, Recipe], None] = _any_recipe
+
+    def is_in(self, folder: Path) -> bool:
+        """Whether a folder holds a checkpoint of the architecture, by its sub-folders."""
+        return all((folder / part).is_dir() for part in self.parts)
+
+    @property
+    def layout(self) -> str:
+        """What a folder must hold, for people."""
+        return " and ".join(f"{part}/" for part in self.parts)
+
+    def sampler_class(self) -> SamplerClass:
+        """Import and return the class that reads a folder."""
+        module, _, name = self.sampler.partition(":")
+        found: SamplerClass = getattr(import_module(module), name)
+        return found
+
+
+def _check_length(folder: Path, recipe: Recipe) -> None:
+    from bakeoff.samplers.networks.checkpoint import load_config
+    from bakeoff.samplers.networks.llamagen import LlamaGenConfig
+
+    recipe.check_length(LlamaGenConfig.from_dict(load_config(folder / "gpt")).block_size)
+
+
+MEISSONIC = Architecture(
+    name="Meissonic",
+    family="masked",
+    parts=("transformer", "vqvae"),
+    sampler="bakeoff.samplers.meissonic:MeissonicSampler",
+    has_resolution=True,
+)
+LLAMAGEN = Architecture(
+    name="LlamaGen",
+    family="autoregressive",
+    parts=("gpt", "vq"),
+    sampler="bakeoff.samplers.llamagen:LlamaGenSampler",
+    check=_check_length,
+)
+ARCHITECTURES = (MEISSONIC, LLAMAGEN)
+
+
+def find_architecture(folder: Path) -> Architecture:
+    """Return the architecture of a checkpoint folder.
+
+    Raises:
+        InputError: it holds none that is known.
+    """
+    for architecture in ARCHITECTURES:
+        if architecture.is_in(folder):
+            return architecture
+    expected = " or ".join(architecture.layout for architecture in ARCHITECTURES)
+    raise InputError(f"model folder {str(folder)!r} has no known layout: it must hold {expected}")
