@@ -48,7 +48,8 @@ class Classes:
         """The shortest prompt that names each class: its name, with the number where shared."""
         times = Counter(map(_key, self.names))
         return tuple(
-            f"{name} ({id})" if times[_key(name)] > 1 else name for id, name in enumerate(self.names)
+            f"{name} ({id})" if times[_key(name)] > 1 else name
+            for id, name in enumerate(self.names)
         )
 
     @cached_property
@@ -70,7 +71,9 @@ class Classes:
             found = self._ids.get(key) or self._by_number(key)
             if len(found) > 1:
                 spelled = " or ".join(repr(self.labels[id]) for id in found)
-                raise InputError(f"prompt {shown(prompt)} names {len(found)} classes: say {spelled}")
+                raise InputError(
+                    f"prompt {shown(prompt)} names {len(found)} classes: say {spelled}"
+                )
             if found:
                 return found[0]
         raise self._unknown(prompt, key)
@@ -120,8 +123,7 @@ def _read_names(file: Path, count: int) -> list[str]:
     for name in names:
         if not isinstance(name, str) or not name.strip() or len(name) > LONGEST:
             raise InputError(
-                f"{file}: class names must be texts of 1 to {LONGEST} characters, "
-                f"got {shown(name)}"
+                f"{file}: class names must be texts of 1 to {LONGEST} characters, got {shown(name)}"
             )
     if len(names) != count:
         raise InputError(f"{file}: must name {count} classes as the model has, got {len(names)}")

@@ -37,7 +37,7 @@ def test_a_prompt_names_a_class_by_its_name_or_its_number(prompt: str, id: int) 
 @pytest.mark.parametrize(
     ("prompt", "sentence"),
     [
-        ("crane", "prompt 'crane' names 2 classes: say 'crane (0)' or 'crane (3)'"),
+        ("crane", "prompt 'crane' names several classes: say 'crane (0)' or 'crane (3)'"),
         ("a hin", "prompt 'a hin' names none of the model's classes; did you mean 'Hen'?"),
         ("hen (3)", "prompt 'hen (3)' names none of the model's classes; did you mean 'Hen'?"),
         (
