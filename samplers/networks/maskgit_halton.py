@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.networks.attention import attention
 from bakeoff.samplers.networks.linear import Linear, in_blocks
-from bakeoff.samplers.networks.maskgit_sizes import MaskGITConfig, Shapes
+from bakeoff.samplers.networks.maskgit_sizes import MaskGITConfig
+from bakeoff.samplers.networks.weight_shapes import Shapes
 
 HEADS = {384: 6, 512: 6, 768: 12, 1024: 16}  # of the released networks, by width
 EPS = 1e-5

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from bakeoff.samplers.networks.attention import attention
 from bakeoff.samplers.networks.linear import Linear, in_blocks, linear, linear_gelu
-from bakeoff.samplers.networks.maskgit_sizes import MaskGITConfig, Shapes
+from bakeoff.samplers.networks.maskgit_sizes import MaskGITConfig
+from bakeoff.samplers.networks.weight_shapes import Shapes
 
 EPS = 1e-12
 OTHERS = 1  # rows of the vocabulary that are neither code nor class: the mask, its last

@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.networks.llamagen_vq import GROUPS
-from bakeoff.samplers.networks.maskgit_sizes import Shapes
 from bakeoff.samplers.networks.vqgan import EPS, checked_widths, nearest
+from bakeoff.samplers.networks.weight_shapes import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from bakeoff.samplers.networks.attention import attention
 from bakeoff.samplers.networks.linear import Linear, in_blocks, linear
-from bakeoff.samplers.networks.maskgit_sizes import MaskGITConfig, Shapes
+from bakeoff.samplers.networks.maskgit_sizes import MaskGITConfig
+from bakeoff.samplers.networks.weight_shapes import Shapes
 
 HEADS = {768: 16}  # of the released networks, by width
 STEM_EPS = 1e-12  # of the norms before and behind the blocks

@@ -20,7 +20,7 @@ from bakeoff.samplers.networks.llamagen_vq import (
     ResidualBlock,
     Upsample,
 )
-from bakeoff.samplers.networks.maskgit_sizes import Shapes
+from bakeoff.samplers.networks.weight_shapes import Shapes
 
 EPS = 1e-6
 # entries that official files hold besides the tokenizer: its critics in training
