@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5Config, T5EncoderModel
 
 from bakeoff.samplers.errors import InputError
+from bakeoff.samplers.networks.caption_cleaning import clean_caption
 from bakeoff.samplers.networks.checkpoint import load_config, load_state, load_weights
 
 # T5 checkpoints hold the decoder as well
@@ -41,9 +42,9 @@ class T5TextEncoder:
         return self.encoder.config.d_model
 
     def tokenize(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Return token ids and their 0/1 mask, both [B, T], padded on the right."""
+        """Return token ids of cleaned prompts and their 0/1 mask, both [B, T], padded right."""
         encoded = self.tokenizer(
-            list(prompts),
+            [clean_caption(prompt) for prompt in prompts],
             max_length=self.length,
             padding="max_length",
             truncation=True,
