@@ -65,10 +65,9 @@ class Architecture:
 
 
 def _check_length(folder: Path, recipe: Recipe) -> None:
-    from bakeoff.samplers.networks.checkpoint import load_config
-    from bakeoff.samplers.networks.llamagen import LlamaGenConfig
+    from bakeoff.samplers.networks.llamagen_sizes import image_tokens
 
-    recipe.check_length(LlamaGenConfig.from_dict(load_config(folder / "gpt")).block_size)
+    recipe.check_length(image_tokens(folder / "gpt"))
 
 
 MEISSONIC = Architecture(
@@ -83,6 +82,7 @@ LLAMAGEN = Architecture(
     family="autoregressive",
     parts=("gpt", "vq"),
     sampler="bakeoff.samplers.llamagen:LlamaGenSampler",
+    has_resolution=True,
     check=_check_length,
 )
 ARCHITECTURES = (MEISSONIC, LLAMAGEN)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bakeoff.samplers.errors import InputError, unknown
+from bakeoff.samplers.errors import InputError, shown, unknown
 from bakeoff.samplers.networks.key_value_cache import (
     ConditionPass,
     KeyValueCache,
@@ -82,11 +82,17 @@ class LlamaGenConfig:
         return cls(**given)
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type is int and (type(value) is not int or value < 1):
+                raise InputError(f"{field.name} must be a whole number from 1, got {shown(value)}")
         if self.model_type not in ("c2i", "t2i"):
             raise InputError(f"model_type must be 'c2i' or 't2i', got {self.model_type!r}")
-        if self.n_head < 1 or self.dim % (4 * self.n_head):
+        if self.model_type == "c2i" and self.cls_token_num != 1:
+            raise InputError(f"cls_token_num must be 1 for classes, got {self.cls_token_num}")
+        if self.dim % (4 * self.n_head):
             raise InputError(f"dim {self.dim} must be a multiple of 4 n_head = {4 * self.n_head}")
-        if self.block_size < 1 or self.grid**2 != self.block_size:
+        if self.grid**2 != self.block_size:
             raise InputError(f"block_size must be a square number, got {self.block_size}")
 
     @property
@@ -98,11 +104,6 @@ class LlamaGenConfig:
     def head_dim(self) -> int:
         """Width of one attention head."""
         return self.dim // self.n_head
-
-    @property
-    def slots(self) -> int:
-        """Length of the sequence: condition and image tokens, T + N."""
-        return self.cls_token_num + self.block_size
 
     @property
     def hidden_dim(self) -> int:

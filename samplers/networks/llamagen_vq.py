@@ -285,3 +285,11 @@ def to_uint8(image: Tensor) -> Tensor:
     Source: LlamaGen's batch samplers, which add 128 (not 127.5) and truncate.
     """
     return (127.5 * image + 128).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return an image [B, 3, H, W] in another height and width.
+
+    Source: LlamaGen's samplers for evaluation: bicubic, of floats, without antialiasing.
+    """
+    return F.interpolate(image, size=size, mode="bicubic")

@@ -1,71 +1,20 @@
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from torch import nn
-from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.llamagen import LlamaGenSampler
-from bakeoff.samplers.networks.llamagen import LlamaGenConfig, LlamaGenTransformer
-from bakeoff.samplers.networks.llamagen_vq import LlamaGenVQ, LlamaGenVQConfig
 from bakeoff.samplers.recipe import Recipe
+from tests.samplers.llamagen_folders import COLORS, SHAPES, write_checkpoint
 
-COLORS, SHAPES = ("red", "green", "blue"), ("circle", "square", "ring")
 PROMPTS = [f"a {color} {shape}" for color in COLORS for shape in SHAPES]
 RECIPES = [
     "guidance_scale=3",
     "guidance_scale=2 noise=abs_cos differential=75 top_k=30 top_p=0.9",
     "guidance_scale=2 guidance_interval=2..15 jacobi=4",
 ]
-
-
-def write_part(folder: Path, module: nn.Module, config: dict) -> None:
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(config))
-    weights = {name: weight.half().contiguous() for name, weight in module.state_dict().items()}
-    save_file(weights, folder / "model.safetensors")
-
-
-def write_tokenizer(folder: Path) -> None:
-    words = ["<pad>", "</s>", "<unk>", "a", *COLORS, *SHAPES]
-    model = models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>")
-    tokenizer = Tokenizer(model)
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="$A </s>", special_tokens=[("</s>", 1)]
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
-    ).save_pretrained(folder)
-
-
-def write_checkpoint(folder: Path, **settings: object) -> Path:
-    torch.manual_seed(0)
-    sizes = {"dim": 48, "n_layer": 2, "n_head": 4, "vocab_size": 61, "block_size": 25}
-    sizes |= {"cls_token_num": 6, "model_type": "t2i", "caption_dim": 24}
-    gpt = LlamaGenConfig.from_dict(sizes | settings)
-    multipliers = [1, 1, 2]
-    vq = {"codebook_size": 61, "ch": 32, "z_channels": 16}
-    vq |= {"encoder_ch_mult": multipliers, "decoder_ch_mult": multipliers}
-    t5 = T5Config(
-        vocab_size=10, d_model=24, d_kv=8, d_ff=32, num_layers=2, num_heads=3,
-        feed_forward_proj="gated-gelu",
-    )  # fmt: skip
-    network = LlamaGenTransformer(gpt)
-    for parameter in network.parameters():
-        nn.init.normal_(parameter, std=0.3)
-    folder.mkdir(exist_ok=True)
-    write_part(folder / "gpt", network, asdict(gpt))
-    write_part(folder / "vq", LlamaGenVQ(LlamaGenVQConfig.from_dict(vq)), vq)
-    T5EncoderModel(t5).half().save_pretrained(folder / "text_encoder")
-    write_tokenizer(folder / "tokenizer")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +126,7 @@ def test_wrong_requests_are_refused(
     [
         ({"caption_dim": 32}, "caption_dim"),
         ({"vocab_size": 60}, "codebook_size"),
-        ({"model_type": "c2i"}, "prompts"),
+        ({"model_type": "c2i"}, "cls_token_num"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(tmp_path: Path, settings: dict, message: str) -> None:

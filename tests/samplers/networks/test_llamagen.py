@@ -103,7 +103,7 @@ def test_captions_and_null_caption_pass_the_same_layers(golden_file) -> None:
 @T2I
 def test_attention_mask_switches_pad_columns_off(golden_file) -> None:
     config = LlamaGenConfig.from_dict(golden_file.description["config"])
-    mask, slots = golden_file.tensors["cond.mask"], config.slots
+    mask, slots = golden_file.tensors["cond.mask"], config.cls_token_num + config.block_size
     seen = attention_mask(mask, config.cls_token_num, slots, mask.device)
     official = golden_file.tensors["attn_mask"].bool()[:, None, :slots, :slots]
     assert torch.equal(seen, official)

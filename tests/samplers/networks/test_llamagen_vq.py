@@ -4,7 +4,7 @@ from torch.nn import functional as F
 
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.networks.checkpoint import load_state, load_weights
-from bakeoff.samplers.networks.llamagen_vq import LlamaGenVQ, LlamaGenVQConfig, to_uint8
+from bakeoff.samplers.networks.llamagen_vq import LlamaGenVQ, LlamaGenVQConfig, resized, to_uint8
 
 VQ = pytest.mark.golden_files("llamagen/vq")
 POSTPROCESS = pytest.mark.golden_files("llamagen/postprocess")
@@ -75,10 +75,13 @@ def test_an_image_encodes_to_the_official_tokens(golden_file) -> None:
 
 @POSTPROCESS
 def test_pixels_are_the_official_ones(golden_file) -> None:
-    pixels = to_uint8(golden_file.tensors["in"])
-    off = (pixels.int() - golden_file.tensors["uint8_plain"].int()).abs()
-    assert off.max() <= 1
-    assert (off > 0).double().mean() < 0.001
+    tensors = golden_file.tensors
+    small = resized(tensors["in"], tensors["bicubic_24_to_16"].shape[2:])
+    torch.testing.assert_close(small, tensors["bicubic_24_to_16"], atol=1e-5, rtol=0)
+    for image, name in ((tensors["in"], "uint8_plain"), (small, "uint8_resized")):
+        off = (to_uint8(image).int() - tensors[name].int()).abs()
+        assert off.max() <= 1
+        assert (off > 0).double().mean() < 0.001
 
 
 def test_pixels_are_truncated_after_adding_128() -> None:
