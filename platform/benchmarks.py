@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.samplers.errors import InputError, unknown
-from bakeoff.samplers.tiny.grammar import sample, shapes_prompts
+from bakeoff.samplers.tiny.grammar import class_captions, class_scenes, sample, shapes_prompts
 from bakeoff.samplers.tiny.world import render
 
 OWN_PROMPTS = "prompts"  # the benchmark name of prompts that a study brings along
@@ -120,6 +120,19 @@ def _shapes_pictures() -> NDArray[np.uint8]:
     return np.stack([render(sample(rng)[1]) for _ in range(REFERENCE_PICTURES)])
 
 
+def _class_prompts() -> list[Prompt]:
+    """Return a prompt for each class, the task being its shape."""
+    return [
+        Prompt(thing.name.replace(" ", "-"), caption.text(), thing.shape, caption.expectation())
+        for caption in class_captions()
+        for thing in caption.things
+    ]
+
+
+def _class_pictures() -> NDArray[np.uint8]:
+    return np.stack([render(scene) for _, scene in class_scenes()])
+
+
 BENCHMARKS = {
     "shapes": Benchmark(
         name="shapes",
@@ -132,5 +145,13 @@ BENCHMARKS = {
         },
         has_expectations=True,
         pictures=_shapes_pictures,
+    ),
+    "shapes-classes": Benchmark(
+        name="shapes-classes",
+        sentence="One lone object of each of the embedded world's 36 classes, such as a red circle; "
+        "for class-conditional and text models alike. Images per class: as many as seeds.",
+        splits={"all": _class_prompts},
+        has_expectations=True,
+        pictures=_class_pictures,
     ),
 }

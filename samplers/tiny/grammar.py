@@ -55,6 +55,11 @@ class Thing:
     count: int = 1
 
     @property
+    def name(self) -> str:
+        """Its shape, behind its colour if that is named."""
+        return f"{self.color} {self.shape}" if self.color else self.shape
+
+    @property
     def held_out(self) -> bool:
         """Whether its words never stand together in a training caption."""
         return (self.color, self.shape) in HELD_OUT_PAIRS or (
@@ -63,8 +68,9 @@ class Thing:
 
     def words(self) -> str:
         """Return the mention as it stands in a caption."""
-        name = f"{self.color} {self.shape}" if self.color else self.shape
-        return f"a {name}" if self.count == 1 else f"{NUMBERS[self.count]} {_plural(name)}"
+        if self.count == 1:
+            return f"a {self.name}"
+        return f"{NUMBERS[self.count]} {_plural(self.name)}"
 
 
 @dataclass(frozen=True)
@@ -254,6 +260,26 @@ def sample(rng: np.random.Generator, *, any_words: bool = False) -> tuple[Captio
         held_out = caption.held_out_as_a_whole() if any_words else caption.held_out()
         if not held_out:
             return caption, _place(caption, colors, rng)
+
+
+def class_captions() -> tuple[Caption, ...]:
+    """Return the classes of the class-conditional models in the order of their ids.
+
+    Each is one object of a colour and a shape; "a red circle" asks for the class "red circle".
+    """
+    return tuple(_captions("colors", ""))
+
+
+@cache
+def class_scenes() -> tuple[tuple[int, Scene], ...]:
+    """Return every scene of the classes with the id of its class: the object anywhere it fits."""
+    things = [caption.things[0] for caption in class_captions()]
+    spots = list(product(range(GRID - LARGE + 1), repeat=2))
+    return tuple(
+        (label, (Object(thing.shape, str(thing.color), LARGE, *spot),))
+        for label, thing in enumerate(things)
+        for spot in spots
+    )
 
 
 def _place(caption: Caption, colors: Sequence[str], rng: np.random.Generator) -> Scene:

@@ -12,6 +12,7 @@ import torch
 import typer
 from torch import Tensor
 
+from bakeoff.samplers.tiny.train.classes import TinyClassLlamaGen, TinyMaskGIT
 from bakeoff.samplers.tiny.train.generators import TinyLlamaGen, TinyMeissonic
 from bakeoff.samplers.tiny.train.judge import TinyJudge
 from bakeoff.samplers.tiny.train.loop import Schedule, Trainable, train
@@ -37,8 +38,12 @@ PARTS = {
     "judge": Part(TinyJudge, Schedule(2000, 128, 1e-3, 1e-3), "clip"),
     "llamagen": Part(TinyLlamaGen, Schedule(2400, 64, 2e-3, 2e-3), "tiny-llamagen"),
     "meissonic": Part(TinyMeissonic, Schedule(3600, 64, 2e-3, 2e-3), "tiny-meissonic"),
+    "maskgit": Part(lambda _: TinyMaskGIT(), Schedule(3000, 64, 2e-3, 2e-3), "tiny-maskgit"),
+    "llamagen-c2i": Part(
+        lambda _: TinyClassLlamaGen(), Schedule(1500, 64, 2e-3, 2e-3), "tiny-llamagen-c2i"
+    ),
 }
-OUTSIDE = ("embed", "output", "conv2", "bias", "uncond", "shared", "norm", "patches")
+OUTSIDE = ("emb", "output", "conv2", "bias", "uncond", "shared", "norm", "patches")
 
 
 def is_inner_matrix(name: str, weight: Tensor) -> bool:

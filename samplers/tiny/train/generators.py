@@ -45,6 +45,15 @@ def batch(rng: np.random.Generator, size: int, shortened: float = 0.0) -> tuple[
     return captions, torch.from_numpy(np.stack([world.tokens(scene) for _, scene in pairs]))
 
 
+def masked(rng: np.random.Generator, codes: Tensor) -> Tensor:
+    """Return which of codes [B, 8, 8] are masked: in each row a share of cos(π/2 · U), at random."""
+    size, positions = len(codes), codes[0].numel()
+    ratio = np.cos(rng.random(size) * np.pi / 2)
+    count = np.maximum(np.round(ratio * positions), 1)
+    rank = rng.random((size, positions)).argsort(axis=1).argsort(axis=1)
+    return torch.from_numpy(rank < count[:, None]).view_as(codes)
+
+
 class TinyMeissonic(Trainable):
     """The masked generator with its CLIP text tower."""
 
@@ -79,11 +88,8 @@ class TinyMeissonic(Trainable):
     def loss(self, rng: np.random.Generator, size: int) -> Tensor:
         """Return the cross-entropy at masked positions; the mask ratio is cos(π/2 · U)."""
         captions, codes = batch(rng, size)
-        ratio = np.cos(rng.random(size) * np.pi / 2)
-        count = np.maximum(np.round(ratio * codes[0].numel()), 1)
-        rank = rng.random((size, codes[0].numel())).argsort(axis=1).argsort(axis=1)
-        masked = torch.from_numpy(rank < count[:, None]).view_as(codes)
-        tokens = torch.where(masked, self.config.mask_token_id, codes)
+        unknown = masked(rng, codes)
+        tokens = torch.where(unknown, self.config.mask_token_id, codes)
         timestep = torch.from_numpy(rng.integers(0, STEPS_SEEN, size))
         ids = self.tokenizer(
             captions, padding="max_length", truncation=True, max_length=text.LENGTH,
@@ -95,9 +101,9 @@ class TinyMeissonic(Trainable):
             condition = self.network.embed_condition(
                 output.hidden_states[-2], output.text_embeds, micro
             )
-            hidden = self.network.hidden(tokens, condition, timestep)[masked.flatten(1)]
+            hidden = self.network.hidden(tokens, condition, timestep)[unknown.flatten(1)]
             logits = self.network.head(hidden)  # [masked, C]
-        return F.cross_entropy(logits.float(), codes[masked])
+        return F.cross_entropy(logits.float(), codes[unknown])
 
     def export(self, folder: Path) -> None:
         """Write transformer, text encoder, tokenizer and scheduler in the official layout."""
