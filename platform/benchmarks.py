@@ -10,8 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.samplers.classes import Classes, imagenet_names
 from bakeoff.samplers.errors import InputError, unknown
-from bakeoff.samplers.tiny.grammar import class_captions, class_scenes, sample, shapes_prompts
+from bakeoff.samplers.tiny.grammar import (
+    ShapesPrompt,
+    class_prompts,
+    class_scenes,
+    sample,
+    shapes_prompts,
+)
 from bakeoff.samplers.tiny.world import render
 
 OWN_PROMPTS = "prompts"  # the benchmark name of prompts that a study brings along
@@ -109,10 +116,12 @@ def first_of_each_task(prompts: Sequence[Prompt], limit: int | None) -> tuple[Pr
     return tuple(kept)
 
 
+def _of_world(prompts: Iterable[ShapesPrompt]) -> list[Prompt]:
+    return [Prompt(p.prompt_id, p.prompt, p.task, p.expectation) for p in prompts]
+
+
 def _shapes(split: Any) -> Callable[[], Sequence[Prompt]]:
-    return lambda: [
-        Prompt(p.prompt_id, p.prompt, p.task, p.expectation) for p in shapes_prompts(split)
-    ]
+    return lambda: _of_world(shapes_prompts(split))
 
 
 def _shapes_pictures() -> NDArray[np.uint8]:
@@ -120,13 +129,14 @@ def _shapes_pictures() -> NDArray[np.uint8]:
     return np.stack([render(sample(rng)[1]) for _ in range(REFERENCE_PICTURES)])
 
 
-def _class_prompts() -> list[Prompt]:
-    """Return a prompt for each class, the task being its shape."""
-    return [
-        Prompt(thing.name.replace(" ", "-"), caption.text(), thing.shape, caption.expectation())
-        for caption in class_captions()
-        for thing in caption.things
-    ]
+def _imagenet_prompts() -> list[Prompt]:
+    """Return a prompt for each class, in an order by a hash: the first N are any N of them.
+
+    The sentence is CLIP's; names that classes share come with the class's number.
+    """
+    labels = enumerate(Classes(imagenet_names()).labels)
+    prompts = [Prompt(f"{id:04d}", f"a photo of a {label}", "class") for id, label in labels]
+    return sorted(prompts, key=lambda prompt: sha256(prompt.prompt_id.encode()).digest())
 
 
 def _class_pictures() -> NDArray[np.uint8]:
@@ -150,8 +160,15 @@ BENCHMARKS = {
         name="shapes-classes",
         sentence="One lone object of each of the embedded world's 36 classes, such as a red circle; "
         "for class-conditional and text models alike. Images per class: as many as seeds.",
-        splits={"all": _class_prompts},
+        splits={"all": lambda: _of_world(class_prompts())},
         has_expectations=True,
         pictures=_class_pictures,
+    ),
+    "imagenet": Benchmark(
+        name="imagenet",
+        sentence="The 1000 classes of ImageNet, such as a photo of a tench, as class-conditional "
+        "models know them. Images per class: as many as seeds.",
+        splits={"all": _imagenet_prompts},
+        has_expectations=False,
     ),
 }

@@ -198,7 +198,7 @@ def _captions(task: str, prefix: str) -> Iterator[Caption]:
 
 @dataclass(frozen=True)
 class ShapesPrompt:
-    """One prompt of the benchmark `shapes`."""
+    """One prompt of the benchmark `shapes`, or of `shapes-classes`."""
 
     prompt_id: str
     prompt: str
@@ -225,6 +225,35 @@ def shapes_prompts(split: Split = "held_out") -> tuple[ShapesPrompt, ...]:
         ShapesPrompt(f"{split}/{c.task}/{row:02d}", c.text(), c.task, c.expectation())
         for row, captions in enumerate(zip(*columns, strict=True))
         for c in captions
+    )
+
+
+def class_captions() -> tuple[Caption, ...]:
+    """Return the classes of the class-conditional models in the order of their ids.
+
+    Each is one object of a colour and a shape; "a red circle" asks for the class "red circle".
+    """
+    return tuple(_captions("colors", ""))
+
+
+def class_prompts() -> tuple[ShapesPrompt, ...]:
+    """Return the prompts of the benchmark `shapes-classes`, one a class; the task is its shape."""
+    return tuple(
+        ShapesPrompt(f"{thing.color}-{thing.shape}", c.text(), thing.shape, c.expectation())
+        for c in class_captions()
+        for thing in c.things
+    )
+
+
+@cache
+def class_scenes() -> tuple[tuple[int, Scene], ...]:
+    """Return every scene of the classes with the id of its class: the object anywhere it fits."""
+    things = [caption.things[0] for caption in class_captions()]
+    spots = list(product(range(GRID - LARGE + 1), repeat=2))
+    return tuple(
+        (label, (Object(thing.shape, str(thing.color), LARGE, *spot),))
+        for label, thing in enumerate(things)
+        for spot in spots
     )
 
 
@@ -260,26 +289,6 @@ def sample(rng: np.random.Generator, *, any_words: bool = False) -> tuple[Captio
         held_out = caption.held_out_as_a_whole() if any_words else caption.held_out()
         if not held_out:
             return caption, _place(caption, colors, rng)
-
-
-def class_captions() -> tuple[Caption, ...]:
-    """Return the classes of the class-conditional models in the order of their ids.
-
-    Each is one object of a colour and a shape; "a red circle" asks for the class "red circle".
-    """
-    return tuple(_captions("colors", ""))
-
-
-@cache
-def class_scenes() -> tuple[tuple[int, Scene], ...]:
-    """Return every scene of the classes with the id of its class: the object anywhere it fits."""
-    things = [caption.things[0] for caption in class_captions()]
-    spots = list(product(range(GRID - LARGE + 1), repeat=2))
-    return tuple(
-        (label, (Object(thing.shape, str(thing.color), LARGE, *spot),))
-        for label, thing in enumerate(things)
-        for spot in spots
-    )
 
 
 def _place(caption: Caption, colors: Sequence[str], rng: np.random.Generator) -> Scene:

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from bakeoff.samplers.classes import FILE as CLASSES
 from bakeoff.samplers.networks.checkpoint import load_weights
 from bakeoff.samplers.networks.llamagen import LlamaGenConfig, LlamaGenTransformer
 from bakeoff.samplers.networks.maskgit_sizes import MaskGITConfig
@@ -20,6 +21,7 @@ from bakeoff.samplers.tiny.train.generators import (
     CAPTION_DROPOUT,
     HEAD_DIM,
     masked,
+    write_json,
     write_weights,
 )
 from bakeoff.samplers.tiny.train.loop import Trainable, half_precision
@@ -94,6 +96,7 @@ class TinyMaskGIT(Trainable):
     def export(self, folder: Path) -> None:
         """Write the transformer, the names of the classes, and tiny-llamagen's tokenizer."""
         write_weights(folder / "MaskGIT", self.network, {"heads": HEADS}, "model")
+        write_json(folder / CLASSES, NAMES)
         tensors = load_weights(folder.parent / TOKENIZER)
         named = {vqgan_name(key): tensor.half().contiguous() for key, tensor in tensors.items()}
         codes = F.normalize(tensors["quantize.embedding.weight"].float(), dim=-1)
@@ -133,4 +136,5 @@ class TinyClassLlamaGen(Trainable):
     def export(self, folder: Path) -> None:
         """Write the transformer in the layout of our LlamaGen folders, and copy the tokenizer."""
         write_weights(folder / "gpt", self.network, vars(self.config), "model")
+        write_json(folder / CLASSES, NAMES)
         shutil.copytree(folder.parent / TOKENIZER, folder / "vq", dirs_exist_ok=True)

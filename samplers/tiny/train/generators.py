@@ -187,7 +187,7 @@ def write_weights(folder: Path, module: nn.Module, config: Mapping[str, object],
     save_file(tensors, folder / f"{name}.safetensors", metadata={"format": "pt"})
 
 
-def write_json(path: Path, content: Mapping[str, object]) -> None:
+def write_json(path: Path, content: object) -> None:
     """Write indented JSON, making its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2) + "\n")

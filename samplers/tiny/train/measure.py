@@ -6,7 +6,7 @@ tokenizers' reconstructions (ceiling) and of the generators. The prompt is the u
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -31,21 +31,23 @@ BATCH = 40
 
 def measure(
     models: Annotated[list[str] | None, typer.Option(help="`model recipe` to measure.")] = None,
-    split: Annotated[grammar.Split, typer.Option(help="train or held_out.")] = "held_out",
+    split: Annotated[
+        grammar.Split | Literal["classes"], typer.Option(help="train, held_out or classes.")
+    ] = "held_out",
     seeds: Annotated[int, typer.Option(help="Seeds a prompt.")] = 5,
 ) -> None:
     """Print a Markdown table of accuracies with 95 % intervals."""
     torch.set_num_threads(1)
-    print("| | " + " | ".join(grammar.TASKS) + " | overall |")
-    print("|---" * (len(grammar.TASKS) + 2) + "|")
+    prompts = grammar.class_prompts() if split == "classes" else grammar.shapes_prompts(split)
+    tasks = tuple(dict.fromkeys(prompt.task for prompt in prompts)) if models else grammar.TASKS
+    print("| | " + " | ".join(tasks) + " | overall |")
+    print("|---" * (len(tasks) + 2) + "|")
     if not models:
         _print_bounds()
     for line in models or []:
         name, _, text = line.partition(" ")
         sampler, recipe = load_sampler(name), Recipe.from_text(text)
-
-        prompts = grammar.shapes_prompts(split)
-        _print_row(line, *_prompt_accuracies(sampler, recipe, prompts, seeds))
+        _print_row(line, tasks, *_prompt_accuracies(sampler, recipe, prompts, seeds))
 
 
 def _prompt_accuracies(
@@ -82,11 +84,13 @@ def _print_bounds() -> None:
             grammar.holds(caption.expectation(), detect(image))
             for (caption, _), image in zip(pairs, shown, strict=True)
         ]
-        _print_row(name, tasks, np.array(true, dtype=np.float64))
+        _print_row(name, grammar.TASKS, tasks, np.array(true, dtype=np.float64))
 
 
-def _print_row(name: str, tasks: list[str], shares: NDArray[np.float64]) -> None:
-    groups = [shares[np.array(tasks) == task] for task in grammar.TASKS]
+def _print_row(
+    name: str, columns: Sequence[str], tasks: list[str], shares: NDArray[np.float64]
+) -> None:
+    groups = [shares[np.array(tasks) == task] for task in columns]
     print(f"| {name} | " + " | ".join(map(_with_interval, [*groups, shares])) + " |", flush=True)
 
 

@@ -111,3 +111,10 @@ def test_attributes_must_be_on_the_right_things() -> None:
     caption = Caption("color_attr", (Thing("ring", "red"), Thing("heart", "blue")))
     assert holds(caption.expectation(), scene(("heart", "blue", 0, 0), ("ring", "red", 4, 4)))
     assert not holds(caption.expectation(), scene(("heart", "red", 0, 0), ("ring", "blue", 4, 4)))
+
+
+def test_a_class_is_seen_wherever_its_object_fits() -> None:
+    scenes = grammar.class_scenes()
+    assert len(set(scenes)) == len(scenes) == 36 * 16
+    prompts = grammar.class_prompts()
+    assert all(holds(prompts[label].expectation, objects) for label, objects in scenes)
