@@ -158,8 +158,8 @@ BENCHMARKS = {
     ),
     "shapes-classes": Benchmark(
         name="shapes-classes",
-        sentence="One lone object of each of the embedded world's 36 classes, such as a red circle; "
-        "for class-conditional and text models alike. Images per class: as many as seeds.",
+        sentence="One lone object of each of the embedded world's 36 classes, such as a red "
+        "circle, for class-conditional and text models. Images per class: as many as seeds.",
         splits={"all": lambda: _of_world(class_prompts())},
         has_expectations=True,
         pictures=_class_pictures,

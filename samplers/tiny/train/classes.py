@@ -84,14 +84,14 @@ class TinyMaskGIT(Trainable):
             self.network.pos_emb.normal_(std=DIM**-0.5, generator=generator)
 
     def loss(self, rng: np.random.Generator, size: int) -> Tensor:
-        """Return the cross-entropy at masked positions; the mask ratio is cos(π/2 · U)."""
+        """Return the cross-entropy at masked positions."""
         labels, codes = batch(rng, size)
-        hidden_codes = masked(rng, codes)
-        tokens = torch.where(hidden_codes, self.network.unknown, codes)
+        unknown = masked(rng, codes)
+        tokens = torch.where(unknown, self.network.unknown, codes)
         with half_precision():
-            where = hidden_codes.flatten(1)
+            where = unknown.flatten(1)
             logits = self.network.logits(self.network.hidden(tokens, labels, where), where)
-        return F.cross_entropy(logits.float(), codes[hidden_codes])
+        return F.cross_entropy(logits.float(), codes[unknown])
 
     def export(self, folder: Path) -> None:
         """Write the transformer, the names of the classes, and tiny-llamagen's tokenizer."""

@@ -46,7 +46,7 @@ def batch(rng: np.random.Generator, size: int, shortened: float = 0.0) -> tuple[
 
 
 def masked(rng: np.random.Generator, codes: Tensor) -> Tensor:
-    """Return which of codes [B, 8, 8] are masked: in each row a share of cos(π/2 · U), at random."""
+    """Return which of codes [B, 8, 8] are masked: a share of cos(π/2 · U) in each picture."""
     size, positions = len(codes), codes[0].numel()
     ratio = np.cos(rng.random(size) * np.pi / 2)
     count = np.maximum(np.round(ratio * positions), 1)
@@ -86,7 +86,7 @@ class TinyMeissonic(Trainable):
             weights["mlm_layer.conv2.weight"][:, :, 0, 0] = head
 
     def loss(self, rng: np.random.Generator, size: int) -> Tensor:
-        """Return the cross-entropy at masked positions; the mask ratio is cos(π/2 · U)."""
+        """Return the cross-entropy at masked positions."""
         captions, codes = batch(rng, size)
         unknown = masked(rng, codes)
         tokens = torch.where(unknown, self.config.mask_token_id, codes)

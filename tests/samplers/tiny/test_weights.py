@@ -55,17 +55,6 @@ def test_shipped_models_draw_held_out_prompts(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["tiny-maskgit", "tiny-llamagen-c2i"])
-def test_shipped_models_draw_their_classes(name: str) -> None:
-    """Far above chance (3 %): a picture of every class; the model card has the figures."""
-    recipe = MODELS[name].recipe
-    assert recipe is not None
-    prompts = grammar.class_prompts()
-    images = load_sampler(name).generate([p.prompt for p in prompts], range(36), recipe).images
-    true = [grammar.holds(p.expectation, detect(i)) for p, i in zip(prompts, images, strict=True)]
-    assert np.mean(true) >= 0.9
-
-
-@pytest.mark.parametrize("name", ["tiny-maskgit", "tiny-llamagen-c2i"])
 def test_the_names_of_classes_are_those_of_the_world(name: str) -> None:
     names = json.loads((TINY_WEIGHTS / name / "classes.json").read_text())
     assert [f"a {name}" for name in names] == [p.prompt for p in grammar.class_prompts()]
@@ -93,4 +82,6 @@ def _vqgan() -> VQGAN:
 
 def test_the_model_card_tells_of_every_model() -> None:
     card = (Path(grammar.__file__).parent / "MODEL_CARD.md").read_text()
-    assert all(name in card for name in ("judge", *(name for name in MODELS if name.startswith("tiny-"))))
+    assert all(
+        name in card for name in ("judge", *(name for name in MODELS if name.startswith("tiny-")))
+    )
