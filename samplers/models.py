@@ -95,6 +95,15 @@ TINY = (
         licence="Apache-2.0",
         description="Autoregressive transformer of the LlamaGen architecture for the same scenes",
     ),
+    ModelEntry(
+        name="tiny-llamagen-c2i",
+        architecture=LLAMAGEN,
+        location=TINY_WEIGHTS / "tiny-llamagen-c2i",
+        recipe=Recipe.from_text("guidance_scale=1.5"),
+        resolution=64,
+        licence="Apache-2.0",
+        description="The same for 36 classes, such as a red circle, in place of captions",
+    ),
 )
 
 MODELS = {entry.name: entry for entry in TINY}

@@ -32,7 +32,7 @@ BATCH = 40
 def measure(
     models: Annotated[list[str] | None, typer.Option(help="`model recipe` to measure.")] = None,
     split: Annotated[
-        grammar.Split | Literal["classes"], typer.Option(help="train, held_out or classes.")
+        Literal["train", "held_out", "classes"], typer.Option(help="Which prompts.")
     ] = "held_out",
     seeds: Annotated[int, typer.Option(help="Seeds a prompt.")] = 5,
 ) -> None:
