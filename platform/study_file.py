@@ -13,11 +13,12 @@ from pydantic import (
     field_validator,
 )
 from yaml.constructor import ConstructorError
-from yaml.nodes import MappingNode, ScalarNode
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from bakeoff.samplers.errors import InputError, cut, shown, unknown
 
 MERGE = "tag:yaml.org,2002:merge"  # of the key <<
+Pair = tuple[Node, Node]  # a key and its value
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 Seed = Annotated[int, Field(ge=0, lt=2**62)]
 Threshold = bool | int | float  # whether to stop at a failure, how many stop a run, or which share
@@ -126,9 +127,23 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def flatten_mapping(self, node: MappingNode) -> None:
-        """Merge, keeping each pair once: merges of merges would repeat it without bound."""
-        super().flatten_mapping(node)
-        last = {id(key): (key, value) for key, value in reversed(node.value)}
+        """Merge: a mapping's own pairs count before merged ones, and the first merged before later.
+
+        By itself, since releases of PyYAML differ in that order, and keeping each pair once: merges
+        of merges would repeat it without bound.
+        """
+        merged: list[Pair] = []
+        for key, value in node.value:
+            if key.tag == MERGE:
+                sources = value.value if isinstance(value, SequenceNode) else [value]
+                for source in reversed(sources):
+                    if not isinstance(source, MappingNode):
+                        problem = "expected a mapping or a list of mappings for merging"
+                        raise ConstructorError(None, None, problem, source.start_mark)
+                    self.flatten_mapping(source)
+                    merged += source.value
+        own = [pair for pair in node.value if pair[0].tag != MERGE]
+        last = {id(key): (key, value) for key, value in reversed(merged + own)}
         node.value = list(reversed(last.values()))
 
 

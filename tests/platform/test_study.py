@@ -241,6 +241,7 @@ def test_the_embedded_study_makes_at_least_500_images() -> None:
         (("model: tiny-meissonic", 'path: "a\\0b"'), "models[0].path 'a\\x00b' holds a null character, which no path may"),
         (("model: tiny-meissonic", f"path: {'a' * 9999}"), "models[0].path 'aaaa"),
         (("{like: vanilla, ", "{<<: {like: vanilla}, <<: {like: plain}, "), "line 11: the name '<<' comes twice"),
+        (("{like: vanilla, ", "{<<: [3], like: vanilla, "), "line 11: expected a mapping or a list of mappings for merging"),
         (("1000", "-1"), "models[0].recipes.control: seed_offset must be a whole number from 0, got -1"),
         (("seed_offset: 1000", "seed_offset: 1"), "tiny-meissonic/control has the recipe and seeds of tiny-meissonic/vanilla: change its recipe, or give it a seed_offset as a control"),
         (("seeds: [0, 1]", "seeds: [0, 0]"), "seeds [0, 0] name a seed twice: name each seed once"),
