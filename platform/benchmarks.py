@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.samplers.classes import Classes, imagenet_names
-from bakeoff.samplers.errors import InputError, unknown
+from bakeoff.samplers.errors import InputError, shown, unknown
+from bakeoff.samplers.plugins import Registry, spelled
 from bakeoff.samplers.tiny.grammar import (
     ShapesPrompt,
     class_prompts,
@@ -58,12 +59,29 @@ class Benchmark:
         """Return the prompts of a split, in their fixed order.
 
         Raises:
-            InputError: there is no such split.
+            InputError: there is no such split, or what makes its prompts fails.
         """
         chosen = next(iter(self.splits)) if split is None else split
         if chosen not in self.splits:
             raise unknown(f"split of benchmark {self.name!r}", chosen, self.splits)
-        return tuple(self.splits[chosen]())
+        try:
+            prompts = tuple(self.splits[chosen]())
+        except InputError:
+            raise
+        except Exception as error:  # another package's
+            told = f"split {chosen!r} of benchmark {self.name!r} has no prompts"
+            raise InputError(f"{told} ({spelled(error)})") from error
+        _check_prompts(prompts, f"split {chosen!r} of benchmark {self.name!r}")
+        return prompts
+
+
+def _check_prompts(prompts: Sequence[Prompt], source: str) -> None:
+    for prompt in prompts:
+        if not isinstance(prompt, Prompt):
+            raise InputError(f"{source} must hold Prompts, got {shown(prompt)}")
+    counted = Counter(prompt.prompt_id for prompt in prompts)
+    if repeated := [name for name, count in counted.items() if count > 1]:
+        raise InputError(f"{source} holds prompt_id {shown(repeated[0])} twice")
 
 
 def own_prompts(texts: Iterable[str], source: str) -> tuple[Prompt, ...]:
@@ -143,7 +161,7 @@ def _class_pictures() -> NDArray[np.uint8]:
     return np.stack([render(scene) for _, scene in class_scenes()])
 
 
-BENCHMARKS = {
+_OWN = {
     "shapes": Benchmark(
         name="shapes",
         sentence="Shape scenes of the embedded world in GenEval's six tasks; the held-out split "
@@ -172,3 +190,22 @@ BENCHMARKS = {
         has_expectations=False,
     ),
 }
+
+
+def _check(name: str, benchmark: Benchmark) -> None:
+    if benchmark.name != name:
+        raise ValueError(f"it calls itself {shown(benchmark.name)}: both names must be the same")
+    if not benchmark.splits:
+        raise ValueError("it has no splits: give at least one")
+
+
+BENCHMARKS = Registry("benchmark", Benchmark, _OWN, _check)
+
+
+def known_tasks(name: str) -> tuple[str, ...]:
+    """Return the tasks of a benchmark; none of one that is not known here or offered wrongly."""
+    benchmark = BENCHMARKS.find(name)
+    try:
+        return benchmark.tasks if benchmark else ()
+    except InputError:
+        return ()

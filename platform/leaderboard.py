@@ -13,7 +13,7 @@ from bakeoff.evaluators.statistics import (
     WinRate,
     estimate_of_means,
 )
-from bakeoff.platform.benchmarks import BENCHMARKS
+from bakeoff.platform.benchmarks import known_tasks
 from bakeoff.platform.comparisons import Comparison, check_margin, comparisons
 from bakeoff.platform.confirmation import Confirmation, confirmation
 from bakeoff.platform.metrics import build_metric
@@ -174,7 +174,7 @@ def _means(
 def _task_order(entries: Sequence[Row]) -> list[str]:
     """Return the tasks of the entries' benchmarks in the benchmarks' own order."""
     names = dict.fromkeys(row["benchmark"] for row in entries)
-    return [task for name in names if name in BENCHMARKS for task in BENCHMARKS[name].tasks]
+    return [task for name in names for task in known_tasks(name)]
 
 
 def _task_means(row: Row, order: Sequence[str]) -> dict[str, Estimate]:

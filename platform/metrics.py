@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bakeoff.evaluators.composition import Composition
-from bakeoff.evaluators.metric import Metric
+from bakeoff.evaluators.metric import Metric, MetricInfo
 from bakeoff.platform.benchmarks import Benchmark
 from bakeoff.samplers import tiny
-from bakeoff.samplers.errors import InputError, unknown
+from bakeoff.samplers.errors import InputError, shown, unknown
+from bakeoff.samplers.plugins import Registry, spelled
 from bakeoff.samplers.tiny.detector import detect
 from bakeoff.samplers.tiny.grammar import holds
 
@@ -48,25 +49,40 @@ def _kid_tiny_clip(device: str) -> Metric:
     )
 
 
-METRICS: Mapping[str, MetricEntry] = {
+_OWN: Mapping[str, MetricEntry] = {
     "composition": MetricEntry(_composition, needs_expectations=True),
     "clip_score": MetricEntry(_clip_score),
     "kid_tiny_clip": MetricEntry(_kid_tiny_clip, needs_pictures=True),
 }
+METRICS = Registry("metric", MetricEntry, _OWN)
 
 
 def build_metric(name: str, device: str = "cpu") -> Metric:
     """Return a metric ready to score; its networks are loaded at first use.
 
     Raises:
-        InputError: the name is unknown, or the metric's weights are missing.
+        InputError: the name is unknown, the metric's weights are missing, or it is another
+            package's and wrong.
     """
     if name not in METRICS:
         raise unknown("metric", name, METRICS)
+    entry = METRICS[name]
     try:
-        return METRICS[name].build(device)
+        metric = entry.build(device)
+        _check_info(name, metric.info)
     except ValueError as error:
         raise InputError(f"metric {name!r} cannot be built: {error}") from error
+    except Exception as error:  # another package's
+        raise InputError(f"metric {name!r} cannot be built ({spelled(error)})") from error
+    return metric
+
+
+def _check_info(name: str, info: MetricInfo) -> None:
+    """Check what scores are stored under and joined by."""
+    if not isinstance(info, MetricInfo):
+        raise ValueError(f"its info must be a MetricInfo, got {shown(info)}")
+    if info.name != name:
+        raise ValueError(f"it calls itself {shown(info.name)}: both names must be the same")
 
 
 def check_metrics(names: Sequence[str], benchmark: str, entry: Benchmark | None) -> None:
@@ -81,7 +97,8 @@ def check_metrics(names: Sequence[str], benchmark: str, entry: Benchmark | None)
         if name in names[:place]:
             raise InputError(f"metrics[{place}] {name!r} is named twice: name each metric once")
         if missing := _lacks(METRICS[name], entry):
-            able = [other for other in METRICS if not _lacks(METRICS[other], entry)]
+            known = [(other, METRICS.find(other)) for other in METRICS]
+            able = [other for other, found in known if found and not _lacks(found, entry)]
             raise InputError(
                 f"metrics[{place}] {name!r} needs {missing}, which benchmark {benchmark!r} has "
                 f"not; it can take {', '.join(able)}"

@@ -12,6 +12,8 @@ from uuid import uuid4
 
 import torch
 
+from bakeoff.samplers.plugins import packages
+
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")  # there on Linux while the driver is loaded
 LIBRARIES = (
     "bakeoff",
@@ -39,8 +41,11 @@ def new_run_id(started: datetime) -> str:
 
 
 def versions() -> Mapping[str, str]:
-    """Return the versions of Python, the system and the libraries that shape samples and scores."""
-    libraries = {name: version(name) for name in LIBRARIES}
+    """Return the versions of Python, the system and the libraries that shape samples and scores.
+
+    Those of other packages that add models, metrics or benchmarks are among them.
+    """
+    libraries = packages() | {name: version(name) for name in LIBRARIES}
     cuda = torch.version.cuda or "none"  # that torch was built for
     return {"python": python_version(), "system": platform(), "cuda": cuda, **libraries}
 

@@ -123,8 +123,8 @@ def _expectation(sample: Row) -> Expectation | None:
 @cache
 def _expectations(benchmark: str) -> Mapping[tuple[str, str], Expectation | None]:
     """Return what each prompt of a benchmark expects; nothing of one that is not known here."""
-    if benchmark not in BENCHMARKS:
+    known = BENCHMARKS.find(benchmark)
+    if known is None:
         return {}
-    known = BENCHMARKS[benchmark]
     prompts = [prompt for split in known.splits for prompt in known.prompts(split)]
     return {(prompt.prompt_id, prompt.prompt): prompt.expectation for prompt in prompts}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bakeoff.samplers.combinations import FAMILIES, MASKED_ONLY, misfit
+from bakeoff.samplers.combinations import FAMILIES, misfit, why_not
 from bakeoff.samplers.cost import row_evaluations, token_evaluations
 from bakeoff.samplers.recipe import BUDGET, Recipe
 
@@ -27,7 +27,11 @@ class Cost(NamedTuple):
 FREE = Cost(0)
 OURS = "not in the paper"
 LONG = 64  # steps or tokens from which on the cost of the examples is linear in them
-COUNTS = {"masked": row_evaluations, "autoregressive": token_evaluations}
+COUNTS = {
+    "masked": row_evaluations,
+    "autoregressive": token_evaluations,
+    "diffusion": row_evaluations,
+}
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,9 @@ class Choice:
     @property
     def families(self) -> tuple[str, ...]:
         """The families of models it applies to."""
-        if self.field in MASKED_ONLY or self.field == BUDGET:
-            return ("masked",)
-        return tuple(family for family in FAMILIES if misfit(self.recipe, family) is None)
+        name = "steps" if self.field == BUDGET else self.field
+        able = [family for family in FAMILIES if why_not(name, family) is None]
+        return tuple(family for family in able if misfit(self.recipe, family) is None)
 
     @property
     def recipe(self) -> Recipe:
@@ -63,8 +67,8 @@ class Choice:
     def costs(self) -> dict[str, Cost | str]:
         """What it adds to plain sampling with guidance, by family, in row-evaluations.
 
-        That takes 2N, where N are the steps of a masked model and the tokens of an autoregressive
-        one. Of the choices that set this cost itself, none; in words where the run alone tells.
+        That takes 2N, where N are the tokens of an autoregressive model and the steps of others. Of
+        the choices that set this cost itself, none; in words where the run alone tells.
         """
         return {family: self._cost(family) for family in self.families}
 

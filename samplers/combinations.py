@@ -8,7 +8,7 @@ from bakeoff.samplers.recipe_text import word
 if TYPE_CHECKING:
     from bakeoff.samplers.recipe import Recipe
 
-FAMILIES = ("masked", "autoregressive")
+FAMILIES = ("masked", "autoregressive", "diffusion")
 
 MASKED_ONLY = {
     "steps": "they take one step for each token",
@@ -19,7 +19,8 @@ MASKED_ONLY = {
     "momentum": "they have no mask ratio to solve for",
 }
 AUTOREGRESSIVE_ONLY = {"jacobi": "they predict all positions in every pass as it is"}
-# parameters of choices that both families know
+DIFFUSION_CHOICES = ("preset", "steps", "guidance_scale", "negative_prompt")
+# parameters of choices that both families of tokens know
 MASKED_PARAMETERS = {
     "pool": "they have no masked tokens",
     "last": "each of their positions is drawn once",
@@ -58,8 +59,8 @@ def check_family(recipe: "Recipe", family: str) -> None:
     """
     if family not in FAMILIES:
         raise unknown("family", family, FAMILIES)
-    if family == "masked" and recipe.steps is None:
-        raise InputError("recipe steps is missing: masked models need it, as steps=16")
+    if family != "autoregressive" and recipe.steps is None:
+        raise InputError(f"recipe steps is missing: {family} models need it, as steps=16")
     reason = misfit(recipe, family)
     if reason is not None:
         raise InputError(reason)
@@ -86,11 +87,10 @@ def check_length(recipe: "Recipe", tokens: int) -> None:
 
 def misfit(recipe: "Recipe", family: str) -> str | None:
     """Return why a choice of a recipe means nothing to a family; None if all mean something."""
-    foreign = AUTOREGRESSIVE_ONLY if family == "masked" else MASKED_ONLY
     for name in recipe.changed:
-        if name in foreign:
+        if reason := why_not(name, family):
             choice = f"{name}={recipe.text_of(name)}"
-            return f"recipe {cut(choice)} does not apply to {family} models: {foreign[name]}"
+            return f"recipe {cut(choice)} does not apply to {family} models: {reason}"
     if family == "autoregressive" and recipe.differential:
         for name in recipe.differential.changed:
             if name in MASKED_PARAMETERS:
@@ -98,6 +98,14 @@ def misfit(recipe: "Recipe", family: str) -> str | None:
                 reason = MASKED_PARAMETERS[name]
                 return f"recipe {choice} does not apply to {family} models: {reason}"
     return None
+
+
+def why_not(name: str, family: str) -> str | None:
+    """Return why a choice, whatever its value, means nothing to a family; None if it does."""
+    if family == "diffusion":
+        known = name in DIFFUSION_CHOICES
+        return None if known else "diffusers runs their loops and is told steps and guidance alone"
+    return (AUTOREGRESSIVE_ONLY if family == "masked" else MASKED_ONLY).get(name)
 
 
 def _check_zigzag(recipe: "Recipe") -> None:

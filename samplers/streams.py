@@ -42,6 +42,14 @@ class Streams:
             rows.append(rng.standard_normal((used, width), dtype=np.float32)[marks[:used]])
         return torch.from_numpy(np.concatenate(rows)).to(self.device)
 
+    def generators(self, purpose: str) -> list[torch.Generator]:
+        """Return one of torch's generators per image, on the CPU, for code that draws by itself."""
+        made = [torch.Generator() for _ in self.seeds]
+        for generator, seed in zip(made, self.seeds, strict=True):
+            key = blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest()
+            generator.manual_seed(int.from_bytes(key, "little", signed=True))
+        return made
+
     def _stack(
         self, purpose: str, step: int, draw: Callable[[np.random.Generator], np.ndarray]
     ) -> Tensor:

@@ -1,15 +1,19 @@
 """How the command line writes on a terminal or into a pipe, and lists what a study may name."""
 
 import os
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from bakeoff.samplers.errors import InputError
+from bakeoff.samplers.plugins import Registry
+
 PIPED_WIDTH = 120  # columns when the output is no terminal and COLUMNS says nothing
 INDENT = 2
+Entry = TypeVar("Entry")
 
 
 class Item(NamedTuple):
@@ -26,6 +30,17 @@ def open_console() -> Console:
     if console.is_terminal or os.environ.get("COLUMNS"):
         return console
     return Console(highlight=False, width=PIPED_WIDTH)
+
+
+def items_of(registry: Registry[Entry], item: Callable[[str, Entry], Item]) -> Iterator[Item]:
+    """Yield an item for each entry; of one that cannot be used, why."""
+    for name in registry:
+        try:
+            yield item(name, registry[name])
+        except InputError as error:
+            yield Item(name, f"{error}.", "cannot be used")
+    for name, error in registry.left_out():
+        yield Item(name, f"{error}.", "cannot be used")
 
 
 def print_items(title: str, items: Iterable[Item]) -> None:

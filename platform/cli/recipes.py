@@ -6,8 +6,8 @@ from bakeoff.samplers.choice_table import CHOICES, FREE, Choice, Cost
 TITLE = (
     "Choices of a recipe. In a study: one line, `noisy: steps=16 noise=abs_cos(1)`, or keys, "
     "`noisy: {like: vanilla, noise: abs_cos(1)}`. Cost: row-evaluations (network passes for an "
-    "image) that the choice adds to plain sampling with guidance, which takes 2N: N are the steps "
-    "of a masked model, or the tokens of an autoregressive one."
+    "image) that the choice adds to plain sampling with guidance, which takes 2N: N are the "
+    "tokens of an autoregressive model, or the steps of any other."
 )
 
 
@@ -20,7 +20,7 @@ def _item(choice: Choice) -> Item:
     paper = choice.source[0].isdigit()
     facts = [
         f"paper section {choice.source}" if paper else choice.source,
-        " and ".join(choice.families) + " models",
+        ", ".join(choice.families) + " models",
         _cost(choice.costs),
     ]
     return Item(choice.example, f"{choice.line}.", " · ".join(f for f in facts if f != "–"))

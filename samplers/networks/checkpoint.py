@@ -102,17 +102,24 @@ def hash_files(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def hash_model(path: str | Path, dtype: torch.dtype = torch.float32, compiled: bool = False) -> str:
+def hash_model(
+    path: str | Path,
+    dtype: torch.dtype = torch.float32,
+    compiled: bool = False,
+    bits: int | None = None,
+) -> str:
     """Return the hash that a model's samples are known by: `hash_files` in plain float32.
 
-    Rounded or compiled otherwise, the same files make other pixels, so that way of running is
-    hashed with them.
+    Rounded, quantized or compiled otherwise, the same files make other pixels, so that way of
+    running is hashed with them.
     Raises: InputError if there is nothing to hash.
     """
     files = hash_files(path)
-    if dtype == torch.float32 and not compiled:
+    if dtype == torch.float32 and not compiled and bits is None:
         return files
     way = f"{files}\0{str(dtype).removeprefix('torch.')}\0{'compiled' if compiled else ''}"
+    if bits is not None:
+        way += f"\0{bits} bits"
     return hashlib.sha256(way.encode()).hexdigest()
 
 

@@ -179,7 +179,7 @@ def test_what_is_not_there_is_refused_by_the_real_process(
     [
         ("models", MODELS),
         ("recipes", [choice.example for choice in CHOICES]),
-        ("recipes", ["paper section 3.3", "cost +3N−3", "masked and autoregressive models"]),
+        ("recipes", ["paper section 3.3", "cost +3N−3", "masked, autoregressive models"]),
         ("benchmarks", [*BENCHMARKS, "held_out", "single_object", "prompts: FILE.txt"]),
         ("metrics", METRICS),
         ("--help", ["run", "leaderboard", "show", "traces", "dashboard", "models", "recipes"]),

@@ -77,7 +77,7 @@ def test_choices_tell_their_cost_for_each_family() -> None:
     }
     assert costs["jacobi=16"] == {"autoregressive": "16 instead of 1 per row and pass"}
     assert costs["zigzag=low_token_prob(guidance=9)"] == {"masked": Cost(4, -4)}
-    assert costs["steps=16"] == {"masked": FREE}
+    assert costs["steps=16"] == {"masked": FREE, "diffusion": FREE}
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=[choice.example for choice in CHOICES])

@@ -439,6 +439,16 @@ def test_families_take_the_choices_that_mean_something_to_them() -> None:
         Recipe().check_family("mask")
 
 
+def test_diffusion_models_take_steps_and_guidance_alone() -> None:
+    Recipe.from_text('steps=4 guidance_scale=3 negative_prompt="a cat"').check_family("diffusion")
+    for name in set(Recipe.model_fields) - {"steps", "guidance_scale", "negative_prompt", "preset"}:
+        assert why_not(name, "diffusion")
+    with pytest.raises(InputError, match="noise=sin.* does not apply to diffusion models: "):
+        Recipe.from_text("steps=4 noise=sin").check_family("diffusion")
+    with pytest.raises(InputError, match="steps is missing: diffusion models need it"):
+        Recipe().check_family("diffusion")
+
+
 def test_positions_beyond_a_models_tokens_are_refused() -> None:
     guided = Recipe.from_text("guidance_scale=3 guidance_interval=60..70")
     argmax = Recipe.from_text("argmax_from=64")
@@ -469,8 +479,8 @@ def test_choices_are_told_with_examples_that_can_be_made() -> None:
     for choice in CHOICES:
         recipe = choice.recipe
         assert choice.line and choice.source and choice.families
-        for family in ("masked", "autoregressive"):
-            steps = {"steps": 16} if family == "masked" and recipe.steps is None else {}
+        for family in FAMILIES:
+            steps = {"steps": 16} if family != "autoregressive" and recipe.steps is None else {}
             if family in choice.families:
                 recipe.model_copy(update=steps).check_family(family)
             elif choice.example != "schedule=cosine":  # what they would have anyway
