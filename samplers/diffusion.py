@@ -62,6 +62,8 @@ class DiffusionSampler:
         self.network = getattr(pipe, adapter.network)
         self.decoder = getattr(pipe, adapter.decoder)
         self.device, self.dtype = self.decoder.device, self.network.dtype
+        # A CPU gains nothing from more rows, and their bits would depend on how many there are.
+        self.images_at_once = 1 if self.device.type == "cpu" else None  # None: the whole batch
 
     @classmethod
     def from_folder(
@@ -89,6 +91,7 @@ class DiffusionSampler:
         adapter, classes = find_adapter(folder)
         if find_spec("diffusers") is None:
             raise InputError(f"{folder} needs diffusers, which is not installed: {EXTRA}")
+        _quieten()
         options = _quantized(bits, device, dtype) if bits else {}
         if device.type == "cpu":
             keep_freed_memory()
@@ -132,7 +135,7 @@ class DiffusionSampler:
         clock = Stopwatch(self.device)
         texts = self._embed(prompts, recipe)
         clock.lap("text")
-        size = 1 if self.device.type == "cpu" else len(prompts)
+        size = self.images_at_once or len(prompts)
         latents = []
         with _metered(self.network, clock) as passes:
             for first in range(0, len(prompts), size):
@@ -197,6 +200,15 @@ class DiffusionSampler:
         return self.height // factor, self.width // factor
 
 
+def _quieten() -> None:
+    """Hold back bars, and warnings of prompts that are cut and pipelines no longer developed."""
+    import diffusers
+    import transformers
+
+    diffusers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+
+
 def _load(
     folder: Path,
     library: str,
@@ -255,8 +267,6 @@ def _pipeline(adapter: type[Adapter], folder: Path, parts: dict[str, Any]) -> An
     """Return a pipeline of its parts."""
     import diffusers
 
-    # Warnings of prompts that are cut, and that aMUSEd is no longer developed.
-    diffusers.utils.logging.set_verbosity_error()
     options = {}
     if adapter.pipeline == "StableDiffusionXLPipeline":
         options = {

@@ -17,6 +17,7 @@ from bakeoff.samplers.choices import (
     Schedule,
     Zigzag,
 )
+from bakeoff.samplers.combinations import FAMILIES, why_not
 from bakeoff.samplers.errors import InputError, unknown
 from bakeoff.samplers.recipe import Recipe
 
