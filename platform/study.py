@@ -121,6 +121,8 @@ def _resolve(part: StudyPart, text: str, folder: Path, limit: int | None) -> Stu
     check_metrics(part.metrics, name, benchmark)
     entries = _with_baseline(_entries(part, folder), part.baseline)
     _refuse_shared_samples(entries)
+    if part.traces:
+        _refuse_without_tokens(entries)
     return Study(
         part.name,
         text,
@@ -274,6 +276,15 @@ def _with_baseline(entries: Iterator[Entry], baseline: str | None) -> tuple[Entr
     place = 0 if baseline is None else names.index(baseline)
     found[place] = replace(found[place], baseline=True)
     return tuple(found)
+
+
+def _refuse_without_tokens(entries: tuple[Entry, ...]) -> None:
+    for entry in entries:
+        if entry.model.family == "diffusion":
+            raise InputError(
+                f"traces cannot be stored of {entry.model.name}, a diffusion model, which draws no "
+                "tokens step by step: trace the others in a study of their own, in the same store"
+            )
 
 
 def _refuse_shared_samples(entries: tuple[Entry, ...]) -> None:

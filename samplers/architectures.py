@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bakeoff.samplers.errors import InputError
+from bakeoff.samplers.pipelines import ADAPTERS
+from bakeoff.samplers.pipelines import check_recipe as check_pipeline
+from bakeoff.samplers.pipelines import is_pipeline
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.sampler import Sampler
 
@@ -35,7 +38,7 @@ def _any_recipe(folder: Path, recipe: Recipe) -> None:
 class Architecture:
     """One architecture.
 
-    `family` is that of its loop (masked, autoregressive); `parts` are the folders that a checkpoint
+    `family` is that of its loop (masked, autoregressive, diffusion); `parts` are the folders that a checkpoint
     has; `sampler` is the class that reads them, as module:class; `has_resolution` says whether that
     class is told how large pictures are, which otherwise follows from the files; `check` holds a
     recipe against the configuration in a folder.
@@ -64,6 +67,19 @@ class Architecture:
         return found
 
 
+class Pipelines(Architecture):
+    """The pipelines of diffusers: an index in the folder names which, and aMUSEd has Meissonic's."""
+
+    def is_in(self, folder: Path) -> bool:
+        """Whether a folder holds a pipeline that is known, by its index."""
+        return is_pipeline(folder)
+
+    @property
+    def layout(self) -> str:
+        """What a folder must hold, for people."""
+        return f"a model_index.json of {', '.join(ADAPTERS)}"
+
+
 def _check_length(folder: Path, recipe: Recipe) -> None:
     from bakeoff.samplers.networks.llamagen_sizes import image_tokens
 
@@ -85,7 +101,15 @@ LLAMAGEN = Architecture(
     has_resolution=True,
     check=_check_length,
 )
-ARCHITECTURES = (MEISSONIC, LLAMAGEN)
+DIFFUSERS = Pipelines(
+    name="diffusers",
+    family="diffusion",
+    parts=(),
+    sampler="bakeoff.samplers.diffusion:DiffusionSampler",
+    has_resolution=True,
+    check=check_pipeline,
+)
+ARCHITECTURES = (DIFFUSERS, MEISSONIC, LLAMAGEN)
 
 
 def find_architecture(folder: Path) -> Architecture:

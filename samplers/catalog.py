@@ -49,14 +49,21 @@ def weights_hash(
     hash; see `hash_model`.
 
     Raises:
-        InputError: the model or dtype is unknown, or there are no files.
+        InputError: the model or dtype is unknown, the dtype is not that of its quantized weights,
+            or there are no files.
     """
     import torch
 
     from bakeoff.samplers.networks.checkpoint import hash_model
 
     check_dtype(dtype)
-    return hash_model(find_model(name_or_path).folder, getattr(torch, dtype), compiled)
+    entry = find_model(name_or_path)
+    if entry.bits and dtype != "bfloat16":
+        raise InputError(
+            f"{entry.name} has weights of {entry.bits} bits, which compute in bfloat16: give it "
+            "dtype: bfloat16"
+        )
+    return hash_model(entry.folder, getattr(torch, dtype), compiled, entry.bits)
 
 
 def check_recipe(name_or_path: str | Path, recipe: Recipe) -> None:
@@ -110,6 +117,8 @@ def load_sampler(
     side = entry.resolution
     if entry.architecture.has_resolution and side:
         options["resolution"] = (side, side)
+    if entry.bits:
+        options["bits"] = entry.bits
     return entry.architecture.sampler_class().from_folder(
         entry.folder, compiled=compiled, **options
     )

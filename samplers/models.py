@@ -51,7 +51,8 @@ class ModelEntry:
 
     `location` is its folder where it is not one that `bakeoff fetch` makes out of `sources`.
     `memory_gb` is that of a GPU in the default dtype, `download_gb` the size of all files. A folder
-    that is not in the catalogue has no recipe, and its configuration tells the resolution.
+    that is not in the catalogue has no recipe, and its configuration tells the resolution. `bits`
+    are those that the weights of a pipeline's network are quantized to when it is loaded.
     """
 
     name: str
@@ -64,6 +65,7 @@ class ModelEntry:
     sources: tuple[Source, ...] = ()
     memory_gb: float | None = None
     download_gb: float | None = None
+    bits: int | None = None
 
     @property
     def family(self) -> str:

@@ -17,10 +17,11 @@ if TYPE_CHECKING:  # torch comes with it, and listing models should not wait for
 class Generation:
     """A batch of images with what it took to make them.
 
-    images: uint8 [B, H, W, 3]; tokens: int64 [B, h, w]; row_evaluations: int64 [B], network passes
-    for an image, each row of it counted (and each position, where a pass predicts several);
-    network_calls: int64 [B], passes that an image took part in; seconds: by stage (text, network,
-    draw: from hidden states to codes, decode), for the whole batch.
+    images: uint8 [B, H, W, 3]; tokens: int64 [B, h, w], [B, 0, 0] of a model that draws none;
+    row_evaluations: int64 [B], network passes for an image, each row of it counted (and each
+    position, where a pass predicts several); network_calls: int64 [B], passes that an image took
+    part in; seconds: by stage (text, network, draw: from hidden states to codes, decode), for the
+    whole batch.
     """
 
     images: np.ndarray

@@ -45,9 +45,10 @@ def _sentence(found: "Replay") -> str:
             f"{found.differing_tokens} of {found.tokens} tokens are others"
         )
     if found.same_pixels:
-        return f"Same pixels, same tokens ({found.tokens})"
+        return f"Same pixels, same tokens ({found.tokens})" if found.tokens else "Same pixels"
     largest = found.largest_difference
     by = (
         "the stored picture cannot be compared" if largest is None else f"by up to {largest} of 255"
     )
-    return f"Same tokens ({found.tokens}), other pixels: {by}"
+    alike = f"Same tokens ({found.tokens}), other pixels" if found.tokens else "Other pixels"
+    return f"{alike}: {by}"

@@ -240,10 +240,16 @@ def test_unknown_names_are_refused(writer: StoreWriter, options: dict, sentence:
         leaderboard(open_views(writer.path), **options)
 
 
+def taste(device: str) -> Composition:
+    metric = Composition(detect, holds)
+    metric.info = replace(metric.info, name="taste")
+    return metric
+
+
 def test_a_metric_that_is_not_installed_is_named(
     writer: StoreWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    foreign = {**metrics.METRICS, "taste": metrics.METRICS["composition"]}
+    foreign = {**metrics.METRICS, "taste": MetricEntry(taste)}
     monkeypatch.setattr(metrics, "METRICS", foreign)
     writer.run(SCORES | {"taste": SCORES["composition"]})
     monkeypatch.undo()
