@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bakeoff.samplers.errors import InputError
-from bakeoff.samplers.pipelines import ADAPTERS
-from bakeoff.samplers.pipelines import check_recipe as check_pipeline
-from bakeoff.samplers.pipelines import is_pipeline
+from bakeoff.samplers.pipelines import ADAPTERS, check_pipeline_recipe, is_pipeline
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.sampler import Sampler
 
@@ -38,10 +36,10 @@ def _any_recipe(folder: Path, recipe: Recipe) -> None:
 class Architecture:
     """One architecture.
 
-    `family` is that of its loop (masked, autoregressive, diffusion); `parts` are the folders that a checkpoint
-    has; `sampler` is the class that reads them, as module:class; `has_resolution` says whether that
-    class is told how large pictures are, which otherwise follows from the files; `check` holds a
-    recipe against the configuration in a folder.
+    `family` is that of its loop (masked, autoregressive, diffusion); `parts` are the folders that a
+    checkpoint has; `sampler` is the class that reads them, as module:class; `has_resolution` says
+    whether that class is told how large pictures are, which otherwise follows from the files;
+    `check` holds a recipe against the configuration in a folder.
     """
 
     name: str
@@ -68,7 +66,7 @@ class Architecture:
 
 
 class Pipelines(Architecture):
-    """The pipelines of diffusers: an index in the folder names which, and aMUSEd has Meissonic's."""
+    """The pipelines of diffusers, told by an index: aMUSEd's has the folders of Meissonic, too."""
 
     def is_in(self, folder: Path) -> bool:
         """Whether a folder holds a pipeline that is known, by its index."""
@@ -107,7 +105,7 @@ DIFFUSERS = Pipelines(
     parts=(),
     sampler="bakeoff.samplers.diffusion:DiffusionSampler",
     has_resolution=True,
-    check=check_pipeline,
+    check=check_pipeline_recipe,
 )
 ARCHITECTURES = (DIFFUSERS, MEISSONIC, LLAMAGEN)
 

@@ -20,7 +20,12 @@ from torch import Tensor
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.networks.checkpoint import hash_model, load_config
 from bakeoff.samplers.networks.memory import keep_freed_memory
-from bakeoff.samplers.pipelines import Adapter, check_recipe, find_adapter, forces_zeros
+from bakeoff.samplers.pipelines import (
+    Adapter,
+    check_pipeline_recipe,
+    find_adapter,
+    forces_zeros,
+)
 from bakeoff.samplers.plugins import spelled
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.sampler import Generation, check_batch
@@ -30,6 +35,7 @@ from bakeoff.samplers.trace import Callback
 
 EXTRA = "pip install 'bakeoff[baselines]'"
 OLD_BUFFERS = ("position_ids",)  # of text encoders, in files of older versions
+VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("spiece.model",))
 SCHEDULER = "scheduler"  # the purpose of what a scheduler draws, in a sample's streams
 
 
@@ -130,7 +136,7 @@ class DiffusionSampler:
                 differ in number.
         """
         recipe.check_family(self.family)
-        check_recipe(self.folder, recipe)
+        check_pipeline_recipe(self.folder, recipe)
         check_batch(prompts, seeds)
         clock = Stopwatch(self.device)
         texts = self._embed(prompts, recipe)
@@ -155,7 +161,7 @@ class DiffusionSampler:
         )
 
     def _embed(self, prompts: Sequence[str], recipe: Recipe) -> dict[str, Tensor]:
-        """Return what the call is told of prompts, [B, ...] each; distinct ones are encoded once."""
+        """Return what the call is told of prompts, [B, ...] each; each distinct is encoded once."""
         known = {text: self.adapter.embed(self.pipe, text) for text in dict.fromkeys(prompts)}
         names = self.adapter.embedded
         told = dict(zip(names, _joined([known[text] for text in prompts]), strict=True))
@@ -182,7 +188,7 @@ class DiffusionSampler:
         )[0]
 
     def _decode(self, latents: Tensor) -> np.ndarray:
-        """Return the pixels [H, W, 3] of one image's latents [1, ...], rounded as diffusers does."""
+        """Return pixels [H, W, 3] of one image's latents [1, ...], rounded as diffusers does."""
         if not self.adapter.draws_tokens:
             latents = latents.to(self.decoder.dtype)
         image = self.adapter.pixels(self.pipe, latents, *self._latent_size())
@@ -224,6 +230,8 @@ def _load(
     """
     kind = getattr(import_module(library), name)
     if not issubclass(kind, torch.nn.Module):
+        if library == "transformers":
+            _check_vocabulary(folder)
         return _read(folder, lambda: kind.from_pretrained(str(folder), local_files_only=True))
     load_config(folder)  # which says more clearly than libraries what is wrong
     ways = {"dtype" if library == "transformers" else "torch_dtype": dtype, **options}
@@ -239,7 +247,17 @@ def _load(
     )
     _check_keys(told, folder)
     _check_finite(network, folder)
-    return network.eval() if options else network.eval().to(device)
+    # Without accelerate, diffusers leaves weights in the dtype of their file.
+    return network.eval() if options else torch.nn.Module.to(network.eval(), device, dtype)
+
+
+def _check_vocabulary(folder: Path) -> None:
+    """Refuse a folder without words, of which transformers makes a tokenizer that knows none."""
+    for files in VOCABULARIES:
+        if all((folder / file).is_file() for file in files):
+            return
+    wanted = " or ".join(" and ".join(files) for files in VOCABULARIES)
+    raise InputError(f"{folder}: there is no vocabulary, which is {wanted}")
 
 
 def _read(folder: Path, read: Callable[[], Any]) -> Any:
@@ -315,7 +333,7 @@ def _quantized(bits: int, device: torch.device, dtype: torch.dtype) -> dict[str,
         raise InputError(f"weights of {bits} bits compute in bfloat16: set dtype: bfloat16")
     from diffusers import BitsAndBytesConfig
 
-    kind = {"load_in_8bit": True}
+    kind: dict[str, Any] = {"load_in_8bit": True}
     if bits == 4:
         kind = {
             "load_in_4bit": True,

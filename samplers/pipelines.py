@@ -286,7 +286,7 @@ def forces_zeros(folder: Path) -> bool:
     return bool(_read_json(folder / INDEX).get("force_zeros_for_empty_prompt", True))
 
 
-def check_recipe(folder: Path, recipe: Recipe) -> None:
+def check_pipeline_recipe(folder: Path, recipe: Recipe) -> None:
     """Check that a recipe suits the pipeline in a folder; loads nothing.
 
     Raises:

@@ -18,6 +18,7 @@ GROUPS = {
     "metric": "bakeoff.metrics",
     "benchmark": "bakeoff.benchmarks",
 }
+LONGEST_REASON = 240
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # as in a study
 Entry = TypeVar("Entry")
 
@@ -25,9 +26,9 @@ Entry = TypeVar("Entry")
 class Registry(Mapping[str, Entry]):
     """Bakeoff's own entries by name, and those of other packages.
 
-    `what` is a key of `GROUPS`; `kind` is what an entry point must lead to; `check` refuses an entry
-    under a name by a ValueError. Bakeoff's own names cannot be taken: a study means the same on
-    every machine. To look up a name raises an InputError where another package offers it wrongly.
+    `what` is a key of `GROUPS`; `kind` is what an entry point must lead to; `check` refuses an
+    entry under a name by a ValueError. Bakeoff's own names cannot be taken: a study means the same
+    on every machine. To look up what another package offers wrongly raises an InputError.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Registry(Mapping[str, Entry]):
             return None
 
     def left_out(self) -> Iterator[tuple[str, InputError]]:
-        """Yield each of Bakeoff's names that another package offers too, and that this is in vain."""
+        """Yield each of Bakeoff's names that another package offers in vain, and the reason."""
         for name in self._own:
             for offer in self._offered.get(name, ()):
                 reason = "is left out: Bakeoff has its own of that name"
@@ -110,8 +111,9 @@ def packages() -> dict[str, str]:
 
 
 def spelled(error: BaseException) -> str:
-    """Return a stranger's exception in one line."""
-    return cut(f"{type(error).__name__}: {' '.join(str(error).split())}")
+    """Return a library's exception in one line, long enough to name a weight and its shapes."""
+    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 1]}…"
 
 
 def _package(point: EntryPoint) -> str:

@@ -13,6 +13,7 @@ from bakeoff.samplers.plugins import Registry
 
 PIPED_WIDTH = 120  # columns when the output is no terminal and COLUMNS says nothing
 INDENT = 2
+UNUSABLE = "cannot be used"
 Entry = TypeVar("Entry")
 
 
@@ -38,9 +39,9 @@ def items_of(registry: Registry[Entry], item: Callable[[str, Entry], Item]) -> I
         try:
             yield item(name, registry[name])
         except InputError as error:
-            yield Item(name, f"{error}.", "cannot be used")
-    for name, error in registry.left_out():
-        yield Item(name, f"{error}.", "cannot be used")
+            yield Item(name, f"{error}.", UNUSABLE)
+    for name, reason in registry.left_out():
+        yield Item(name, f"{reason}.", UNUSABLE)
 
 
 def print_items(title: str, items: Iterable[Item]) -> None:

@@ -87,7 +87,10 @@ def test_a_study_that_names_what_is_broken_is_refused_in_one_line(
     [
         (lambda: [Prompt("a", "a dog", "t"), Prompt("a", "a cat", "t")], "prompt_id 'a' twice"),
         (lambda: ["a dog"], "must hold Prompts, got 'a dog'"),
-        (lambda: open("/nowhere/prompts.txt"), "has no prompts (FileNotFoundError: "),
+        (
+            lambda: Path("/nowhere/prompts.txt").read_text().split(),
+            "has no prompts (FileNotFoundError: ",
+        ),
     ],
 )
 def test_a_benchmark_that_gives_wrong_prompts_is_refused(prompts: object, told: str) -> None:

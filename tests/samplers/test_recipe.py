@@ -17,7 +17,7 @@ from bakeoff.samplers.choices import (
     Schedule,
     Zigzag,
 )
-from bakeoff.samplers.combinations import FAMILIES, why_not
+from bakeoff.samplers.combinations import DIFFUSION_CHOICES, FAMILIES, why_not
 from bakeoff.samplers.errors import InputError, unknown
 from bakeoff.samplers.recipe import Recipe
 
@@ -442,9 +442,9 @@ def test_families_take_the_choices_that_mean_something_to_them() -> None:
 
 def test_diffusion_models_take_steps_and_guidance_alone() -> None:
     Recipe.from_text('steps=4 guidance_scale=3 negative_prompt="a cat"').check_family("diffusion")
-    for name in set(Recipe.model_fields) - {"steps", "guidance_scale", "negative_prompt", "preset"}:
+    for name in set(Recipe.model_fields) - set(DIFFUSION_CHOICES):
         assert why_not(name, "diffusion")
-    with pytest.raises(InputError, match="noise=sin.* does not apply to diffusion models: "):
+    with pytest.raises(InputError, match=r"noise=sin.* does not apply to diffusion models: "):
         Recipe.from_text("steps=4 noise=sin").check_family("diffusion")
     with pytest.raises(InputError, match="steps is missing: diffusion models need it"):
         Recipe().check_family("diffusion")

@@ -45,15 +45,15 @@ def t5_tokens() -> Any:
     return transformers.T5TokenizerFast(vocab=vocabulary, extra_ids=0)
 
 
-def vae(channels: int) -> Any:
+def vae(shift: float | None) -> Any:
     return diffusers.AutoencoderKL(
         block_out_channels=(8, 8),
         down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2,
-        latent_channels=channels,
+        latent_channels=4,
         norm_num_groups=4,
         sample_size=32,
-        shift_factor=None if channels == 4 else 0.1,
+        shift_factor=shift,
     )
 
 
@@ -75,7 +75,7 @@ def sdxl() -> Any:
         norm_num_groups=4,
     )
     return diffusers.StableDiffusionXLPipeline(
-        vae=vae(4),
+        vae=vae(shift=None),
         text_encoder=clip(),
         text_encoder_2=clip(projected=True),
         tokenizer=clip_tokens(),
@@ -102,7 +102,7 @@ def sd3() -> Any:
     return diffusers.StableDiffusion3Pipeline(
         transformer=transformer,
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
-        vae=vae(4),
+        vae=vae(shift=0.1),
         text_encoder=clip(projected=True),
         tokenizer=clip_tokens(),
         text_encoder_2=clip(projected=True),
@@ -126,7 +126,7 @@ def flux(guided: bool = False) -> Any:
     )
     return diffusers.FluxPipeline(
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
-        vae=vae(4),
+        vae=vae(shift=0.1),
         text_encoder=clip(),
         tokenizer=clip_tokens(),
         text_encoder_2=t5(),
