@@ -24,6 +24,8 @@ LIBRARIES = (
     "safetensors",
     "numpy",
     "pillow",
+    "ftfy",
+    "beautifulsoup4",
     # scores
     "torchvision",
     "torchmetrics",
