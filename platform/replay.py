@@ -12,6 +12,7 @@ from bakeoff.platform.store import Store
 from bakeoff.platform.traces import trace_rows
 from bakeoff.samplers.catalog import MODELS, check_dtype, load_sampler, weights_hash
 from bakeoff.samplers.errors import InputError, cut, shown
+from bakeoff.samplers.fetching import is_here
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.trace import StepRecord
 
@@ -95,7 +96,8 @@ def _location(row: Row, sample_id: str, model: str | None, dtype: str) -> tuple[
     """Return what the sampler is loaded by, and whether compiled, once its hash is the sample's."""
     wanted = row["weights_hash"]
     made_by = f"sample {sample_id} was made by {cut(row['model'])!r} with weights {wanted[:12]}"
-    for name in MODELS if model is None else [model]:
+    here = [name for name, entry in MODELS.items() if is_here(entry)]
+    for name in here if model is None else [model]:
         for compiled in (False, True):
             if weights_hash(name, dtype, compiled=compiled) == wanted:
                 return name, compiled

@@ -27,7 +27,13 @@ from bakeoff.platform.sampling import Workplace
 from bakeoff.platform.store import Store
 from bakeoff.platform.stored import MetricKey
 from bakeoff.platform.study import Study
-from bakeoff.samplers.catalog import check_recipe, weight_files, weights_hash
+from bakeoff.samplers.catalog import (
+    check_downloaded,
+    check_files,
+    check_recipe,
+    weight_files,
+    weights_hash,
+)
 from bakeoff.samplers.errors import InputError
 
 
@@ -83,10 +89,12 @@ def prepare(study: Study, store: Store, batch_size: int, *, retry_failures: bool
     What failed in an earlier run in all its tries is left out, unless it shall be tried again.
 
     Raises:
-        InputError: a weight file is missing, a recipe reaches beyond its model's tokens, or a part
-            of the store is damaged.
+        InputError: a model is not downloaded, a weight file is missing or does not fit, a recipe
+            reaches beyond its model's tokens, or a part of the store is damaged.
     """
     models = {entry.model.name: entry.model for entry in study.entries}
+    for model in models.values():  # before files of gigabytes are hashed
+        check_downloaded(model.location)
     hashes = {
         name: weights_hash(model.location, model.dtype, compiled=model.compiled)
         for name, model in models.items()
@@ -96,6 +104,8 @@ def prepare(study: Study, store: Store, batch_size: int, *, retry_failures: bool
             check_recipe(entry.model.location, entry.recipe)
         except InputError as error:
             raise InputError(f"{entry.name}: {error}") from None
+    for model in models.values():
+        check_files(model.location)
     described = [build_metric(name).info for name in study.metrics]
     metrics = tuple(MetricKey(info.name, info.version) for info in described)
     tries = None if retry_failures else TRIES

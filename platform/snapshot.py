@@ -4,7 +4,6 @@ A store of millions of scores takes seconds to be joined; the file that comes of
 and is all that strangers' SQL may see. A store itself is never written here.
 """
 
-import os
 from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
@@ -13,6 +12,7 @@ import duckdb
 
 from bakeoff.platform.store import Store
 from bakeoff.platform.views import FOLDER, Views
+from bakeoff.samplers.cache import cache_folder
 from bakeoff.samplers.errors import InputError
 
 KEPT = 2  # of each store: what is on the pages, and what is newer
@@ -20,13 +20,12 @@ KEPT = 2  # of each store: what is on the pages, and what is newer
 
 def snapshot_file(store: Store, key: str) -> Path:
     """Return where the snapshot of a store lies, or would lie, in the state that `key` names."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     code = [file.read_text(encoding="utf-8") for file in sorted(FOLDER.glob("*.sql"))]
     place, state = (
         sha256(repr(told).encode()).hexdigest()[:24]
         for told in (str(store.path.resolve()), (key, code, duckdb.__version__))
     )
-    return cache / "bakeoff" / "snapshots" / place / f"{state}.duckdb"
+    return cache_folder("snapshots") / place / f"{state}.duckdb"
 
 
 def snapshot(views: Views, key: str) -> Path:

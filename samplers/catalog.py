@@ -4,7 +4,9 @@ from pathlib import Path
 
 from bakeoff.samplers.architectures import ARCHITECTURES, find_architecture
 from bakeoff.samplers.errors import InputError, shown, unknown
-from bakeoff.samplers.models import MODELS, TINY_WEIGHTS, ModelEntry
+from bakeoff.samplers.fetching import check_here
+from bakeoff.samplers.model_entry import TINY_WEIGHTS, ModelEntry
+from bakeoff.samplers.models import MODELS
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.sampler import Sampler
 
@@ -28,6 +30,17 @@ def find_model(name_or_path: str | Path) -> ModelEntry:
             raise unknown("model", name_or_path, MODELS)
         raise InputError(f"model folder {str(path)!r} does not exist")
     return ModelEntry(path.resolve().name, find_architecture(path), location=path)
+
+
+def check_downloaded(name_or_path: str | Path) -> ModelEntry:
+    """Return the entry of a model whose files are on this machine.
+
+    Raises:
+        InputError: it is unknown, or they are not.
+    """
+    entry = find_model(name_or_path)
+    check_here(entry)
+    return entry
 
 
 def check_dtype(dtype: str, where: str = "dtype") -> None:
@@ -57,7 +70,7 @@ def weights_hash(
     from bakeoff.samplers.networks.checkpoint import hash_model
 
     check_dtype(dtype)
-    entry = find_model(name_or_path)
+    entry = check_downloaded(name_or_path)
     if entry.bits and dtype != "bfloat16":
         raise InputError(
             f"{entry.name} has weights of {entry.bits} bits, which compute in bfloat16: give it "
@@ -72,9 +85,35 @@ def check_recipe(name_or_path: str | Path, recipe: Recipe) -> None:
     Raises:
         InputError: it does not, or the model is unknown or its configuration wrong.
     """
-    entry = find_model(name_or_path)
+    entry = check_downloaded(name_or_path)
     recipe.check_family(entry.family)
     entry.architecture.check(entry.folder, recipe)
+
+
+def check_files(name_or_path: str | Path) -> None:
+    """Check that a model's files fit together, before anything loads them.
+
+    Networks are built without memory and their weights compared: every key, shape and, once for a
+    large file, number. What ships with Bakeoff is not looked at.
+
+    Raises:
+        InputError: a file is missing, damaged or does not fit.
+    """
+    import torch
+
+    entry = check_downloaded(name_or_path)
+    if entry.folder.is_relative_to(TINY_WEIGHTS):
+        return
+    try:
+        with torch.device("meta"):
+            entry.architecture.sampler_class().from_folder(entry.folder, device="meta")
+    except InputError as error:
+        told = str(error)
+        place = "" if str(entry.folder) in told else f"{entry.folder}: "
+        raise InputError(f"{place}{told}") from None
+    except Exception as error:  # of libraries that are given what no release of them wrote
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise InputError(f"{entry.folder}: cannot be loaded ({reason})") from error
 
 
 def weight_files(name_or_path: str | Path) -> dict[str, str]:
@@ -85,7 +124,7 @@ def weight_files(name_or_path: str | Path) -> dict[str, str]:
     """
     from bakeoff.samplers.networks.checkpoint import file_hashes
 
-    return file_hashes(find_model(name_or_path).folder)
+    return file_hashes(check_downloaded(name_or_path).folder)
 
 
 def import_samplers() -> None:
@@ -112,7 +151,7 @@ def load_sampler(
     import torch  # here, because listing models should not wait for it
 
     check_dtype(dtype)
-    entry = find_model(name_or_path)
+    entry = check_downloaded(name_or_path)
     options = {"name": entry.name, "device": device, "dtype": getattr(torch, dtype)}
     side = entry.resolution
     if entry.architecture.has_resolution and side:

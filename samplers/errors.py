@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 LONGEST = 80  # characters that an error echoes of a value
+MOST_NAMES = 12  # that an error lists; recipes have more keys
 
 
 class InputError(ValueError):
@@ -15,8 +16,15 @@ def unknown(field: str, value: str, known: Iterable[str]) -> InputError:
     """Return the error for a name that is not among `known`, with the nearest known name."""
     names, value = sorted(known), cut(value)
     nearest = get_close_matches(value, names, n=1)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else f"; known: {', '.join(names)}"
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else f"; known: {_listed(names)}"
     return InputError(f"{field} {value!r} is unknown{hint}")
+
+
+def _listed(names: list[str]) -> str:
+    """Join names, the first of them where they are many."""
+    if len(names) <= MOST_NAMES:
+        return ", ".join(names)
+    return f"{', '.join(names[:MOST_NAMES])} and {len(names) - MOST_NAMES} more"
 
 
 class _Brief(reprlib.Repr):

@@ -1,82 +1,24 @@
-"""The models that are known by name: one declarative entry each, and nothing that runs.
+"""The models that are known by name: one declarative entry each.
 
 Recipes are the defaults of the papers and official scripts. A revision is a commit that many
-independent projects pin; None is the newest, whose commit `bakeoff fetch` notes. Sizes are about.
+independent projects pin; None is the newest, whose commit `bakeoff fetch` notes. A licence is
+unknown where the makers' code and papers do not tell it. Sizes are about.
 """
 
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from importlib.resources import files
-from pathlib import Path
-from typing import Any
-
-from bakeoff.samplers.architectures import LLAMAGEN, MEISSONIC, Architecture
+from bakeoff.samplers.architectures import LLAMAGEN, MEISSONIC
+from bakeoff.samplers.model_entry import TINY_WEIGHTS, ModelEntry, Source
 from bakeoff.samplers.recipe import Recipe
 
-TINY_WEIGHTS = Path(str(files("bakeoff.samplers.tiny"))) / "weights"
-
-
-def models_folder() -> Path:
-    """Return where `bakeoff fetch` puts the folder of each model."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "bakeoff" / "models"
-
-
-@dataclass(frozen=True)
-class Source:
-    """Files of a model, and where they come from.
-
-    `place` is a repository of the Hugging Face hub, or the URL of what only people can get;
-    `names` are paths there, `*` allowed, which lie below `into` in the model's folder, without
-    `within`. `config` becomes a `config.json` beside files that come without.
-    """
-
-    place: str
-    names: tuple[str, ...]
-    into: str = ""
-    within: str = ""
-    revision: str | None = None
-    config: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_on_hub(self) -> bool:
-        """Whether `bakeoff fetch` can get the files by itself."""
-        return "://" not in self.place
-
-
-@dataclass(frozen=True)
-class ModelEntry:
-    """What is known of a model; resolution is the side in pixels.
-
-    `location` is its folder where it is not one that `bakeoff fetch` makes out of `sources`.
-    `memory_gb` is that of a GPU in the default dtype, `download_gb` the size of all files. A folder
-    that is not in the catalogue has no recipe, and its configuration tells the resolution. `bits`
-    are those that the weights of a pipeline's network are quantized to when it is loaded.
-    """
-
-    name: str
-    architecture: Architecture
-    recipe: Recipe | None = None
-    resolution: int | None = None
-    licence: str = "unknown"
-    description: str = ""
-    location: Path | None = None
-    sources: tuple[Source, ...] = ()
-    memory_gb: float | None = None
-    download_gb: float | None = None
-    bits: int | None = None
-
-    @property
-    def family(self) -> str:
-        """The family of its loop: masked or autoregressive."""
-        return self.architecture.family
-
-    @property
-    def folder(self) -> Path:
-        """Where its files are, or will be."""
-        return self.location or models_folder() / self.name
-
+# Meissonic's script. Monetico, the 512 release, is run by the same.
+NEGATIVE_PROMPT = (
+    "worst quality, low quality, low res, blurry, distortion, watermark, logo, signature, text, "
+    "jpeg artifacts, signature, sketch, duplicate, ugly, identifying mark"
+)
+MEISSONIC_RECIPE = Recipe(steps=64, guidance_scale=9.0, negative_prompt=NEGATIVE_PROMPT)
+MEISSONIC_PARTS = (
+    *("transformer/*.json", "transformer/*.safetensors", "vqvae/*.json", "vqvae/*.safetensors"),
+    *("tokenizer/*.json", "tokenizer/merges.txt"),
+)
 
 TINY = (
     ModelEntry(
@@ -108,4 +50,101 @@ TINY = (
     ),
 )
 
-MODELS = {entry.name: entry for entry in TINY}
+MEISSONICS = (
+    ModelEntry(
+        name="meissonic-1024",
+        architecture=MEISSONIC,
+        recipe=MEISSONIC_RECIPE,
+        resolution=1024,
+        description="Meissonic, which most of the paper measures; text encoder: OpenCLIP ViT-H/14",
+        sources=(
+            Source("MeissonFlow/Meissonic", MEISSONIC_PARTS),
+            # as in the official scripts: they find sampling more stable than with the release's own
+            Source(
+                "laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
+                ("config.json", "model.safetensors"),
+                into="text_encoder",
+                revision="1c2b8495b28150b8a4922ee1c8edee224c284c0c",
+            ),
+        ),
+        memory_gb=12,
+        download_gb=8.6,
+    ),
+    ModelEntry(
+        name="meissonic-512",
+        architecture=MEISSONIC,
+        recipe=MEISSONIC_RECIPE,
+        resolution=512,
+        description="Monetico, the Meissonic of 512 pixels, with the text encoder of its release",
+        sources=(
+            Source(
+                "Collov-Labs/Monetico",
+                (*MEISSONIC_PARTS, "text_encoder/*.json", "text_encoder/*.safetensors"),
+            ),
+        ),
+        download_gb=6.0,
+    ),
+)
+
+# The files and sizes of LlamaGen's releases; each is run as its makers measured it.
+T5_XL = Source(
+    "google/flan-t5-xl",
+    (
+        *("config.json", "model.safetensors.index.json", "model-*.safetensors"),
+        *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "spiece.model"),
+    ),
+    into="flan-t5-xl",
+    revision="7d6315df2c2fb742f0f5b556879d730926ca9001",
+)
+
+
+def _llamagen_c2i(size: str, side: int, guidance_scale: float, gigabytes: float) -> ModelEntry:
+    """Return the entry of a class-conditional release; it has no file but the two."""
+    return ModelEntry(
+        name=f"llamagen-c2i-{size.lower()}-{side}",
+        architecture=LLAMAGEN,
+        recipe=Recipe(guidance_scale=guidance_scale),
+        resolution=side,
+        licence="MIT",
+        description=f"LlamaGen-{size} for ImageNet's classes at {side} pixels",
+        sources=(
+            Source("FoundationVision/LlamaGen", (f"c2i_{size}_{side}.pt",), into="gpt"),
+            Source("FoundationVision/LlamaGen", ("vq_ds16_c2i.pt",), into="vq"),
+        ),
+        memory_gb=gigabytes,
+        download_gb=gigabytes,
+    )
+
+
+def _llamagen_t2i(stage: int, side: int) -> ModelEntry:
+    """Return the entry of a text-conditional release, which is LlamaGen-XL."""
+    return ModelEntry(
+        name=f"llamagen-t2i-{side}",
+        architecture=LLAMAGEN,
+        recipe=Recipe(guidance_scale=7.5, top_k=1000),
+        resolution=side,
+        licence="MIT, Apache-2.0",
+        description=f"LlamaGen-XL for captions at {side} pixels; text encoder: flan-t5-xl",
+        sources=(
+            Source("peizesun/llamagen_t2i", (f"t2i_XL_stage{stage}_{side}.pt",), into="gpt"),
+            Source("peizesun/llamagen_t2i", ("vq_ds16_t2i.pt",), into="vq"),
+            T5_XL,
+        ),
+        memory_gb=8.3,
+        download_gb=14.8,
+    )
+
+
+LLAMAGENS = (
+    _llamagen_c2i("B", 256, 2.0, 0.7),
+    _llamagen_c2i("B", 384, 2.0, 0.7),
+    _llamagen_c2i("L", 256, 2.0, 1.7),
+    _llamagen_c2i("L", 384, 2.0, 1.7),
+    _llamagen_c2i("XL", 384, 1.75, 3.4),
+    _llamagen_c2i("XXL", 384, 1.75, 5.9),
+    _llamagen_c2i("3B", 384, 1.65, 12.7),
+    _llamagen_t2i(1, 256),
+    _llamagen_t2i(2, 512),
+)
+
+MODELS = {entry.name: entry for entry in (*TINY, *MEISSONICS, *LLAMAGENS)}

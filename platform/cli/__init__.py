@@ -11,8 +11,10 @@ from typer.core import TyperGroup
 from bakeoff.platform.cli.benchmarks import benchmarks
 from bakeoff.platform.cli.compact import compact
 from bakeoff.platform.cli.compare import compare
+from bakeoff.platform.cli.convert import convert
 from bakeoff.platform.cli.dashboard import dashboard
 from bakeoff.platform.cli.export import export
+from bakeoff.platform.cli.fetch import fetch
 from bakeoff.platform.cli.gate import gate
 from bakeoff.platform.cli.leaderboard import leaderboard
 from bakeoff.platform.cli.merge import merge
@@ -66,6 +68,8 @@ for verb in (
     merge,
     dashboard,
     models,
+    fetch,
+    convert,
     recipes,
     benchmarks,
     metrics,

@@ -4,34 +4,24 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
-from functools import cache
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.serialization import safe_globals
 
 from bakeoff.samplers.errors import InputError
-from bakeoff.samplers.networks.flax_file import is_flax, read_flax
+from bakeoff.samplers.networks.known_files import (
+    SMALL_BYTES,
+    hash_file,
+    is_proven,
+    note_proven,
+)
+from bakeoff.samplers.networks.tensor_file import is_tensor_file, read_tensors
 
 STANDARD_NAMES = ("diffusion_pytorch_model.safetensors", "model.safetensors")
-TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
-# everything that changes what a model makes: weights, configurations, tokenizer files
-HASHED_SUFFIXES = (".safetensors", ".json", ".txt", ".model", *TORCH_SUFFIXES)
-# LlamaGen's training scripts, Lightning's and MaskGIT's wrap the weights under one of these
-WRAPPERS = ("model", "module", "state_dict", "model_state_dict")
-
-
-class Inert:
-    """Stands for a class that a pickled file names beside its weights: holds data, does nothing."""
-
-
-# what official files name so: in Lightning's checkpoints it is the key of a callback's state
-INERT_NAMES = ("pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",)
+# what changes a model's pictures besides its weights: configurations, tokenizer files
+HASHED_SUFFIXES = (".json", ".txt", ".model")
 
 
 def load_config(folder: str | Path) -> dict[str, Any]:
@@ -46,13 +36,12 @@ def load_config(folder: str | Path) -> dict[str, Any]:
 def load_weights(path: str | Path) -> dict[str, Tensor]:
     """Return the tensors of a checkpoint folder or file by key, on the CPU.
 
-    Reads safetensors (whole or in shards listed by an index), PyTorch files (tensors only; the
-    wrappers of official files are opened, and their code never runs) and flax files.
+    A folder has one file of them, or shards that an index lists; see `tensor_file.py` for formats.
     Raises: InputError if there are no weights, or they are damaged or hold anything but tensors.
     """
     tensors: dict[str, Tensor] = {}
     for file in _weight_files(Path(path)):
-        tensors.update(_read_tensors(file))
+        tensors.update(read_tensors(file))
     return tensors
 
 
@@ -65,7 +54,8 @@ def load_state(
 ) -> None:
     """Copy `tensors` into `module`, every key and shape agreeing; dtypes become the module's.
 
-    `ignore` holds name patterns (`*` allowed) of keys in the file that the module does without.
+    `ignore` holds name patterns (`*` allowed) of keys in the file that the module does without. A
+    module on the meta device takes nothing: it is how files are checked before a model loads.
     Raises: InputError that names `source` and the first key that is missing, unexpected, shaped
     wrongly or not finite.
     """
@@ -85,9 +75,25 @@ def load_state(
                 f"{source}: the weight {key!r} has shape {list(tensor.shape)}, but its "
                 f"configuration asks for {list(wanted[key].shape)}"
             )
+    _check_finite(given, source, patterns)
+    if not any(tensor.is_meta for tensor in wanted.values()):
+        module.load_state_dict(given)
+
+
+def _check_finite(
+    tensors: Mapping[str, Tensor], source: str | Path, ignored: tuple[str, ...]
+) -> None:
+    """Check numbers, the one thing that asks for all of a file: a large one is looked at once."""
+    claim = None
+    if sum(tensor.nbytes for tensor in tensors.values()) >= SMALL_BYTES and Path(source).exists():
+        claim = f"finite: {hash_files(source)} without {sorted(ignored)}"
+        if is_proven(claim):
+            return
+    for key, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise InputError(f"{source}: the weight {key!r} holds infinities or no numbers")
-    module.load_state_dict(given)
+    if claim:
+        note_proven(claim)
 
 
 def hash_files(path: str | Path) -> str:
@@ -132,20 +138,12 @@ def file_hashes(path: str | Path) -> dict[str, str]:
     files = [root] if root.is_file() else sorted(root.rglob("*"))
     hashes = {}
     for file in files:
-        if file.is_file() and (file.suffix in HASHED_SUFFIXES or is_flax(file)):
+        if file.is_file() and (file.suffix in HASHED_SUFFIXES or is_tensor_file(file)):
             name = file.name if file == root else file.relative_to(root).as_posix()
-            state = file.stat()
-            hashes[name] = _hash_file(file.resolve(), state.st_size, state.st_mtime_ns)
+            hashes[name] = hash_file(file)
     if not hashes:
         raise InputError(f"{root}: there are no checkpoint files here")
     return hashes
-
-
-@cache
-def _hash_file(file: Path, size_bytes: int, changed_ns: int) -> str:
-    """Return a file's hash; files of gigabytes are asked for more than once in a run."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _weight_files(path: Path) -> list[Path]:
@@ -157,8 +155,7 @@ def _weight_files(path: Path) -> list[Path]:
     for name in STANDARD_NAMES:
         if (path / name).is_file():
             return [path / name]
-    suffixes = (".safetensors", *TORCH_SUFFIXES)
-    files = [f for f in sorted(path.glob("*")) if f.suffix in suffixes or is_flax(f)]
+    files = [file for file in sorted(path.glob("*")) if is_tensor_file(file)]
     if len(files) != 1:
         found = ", ".join(file.name for file in files) or "none"
         raise InputError(f"{path}: expected one file of weights, found {found}")
@@ -186,30 +183,6 @@ def _read_json(file: Path) -> dict[str, Any]:
         raise InputError(f"{file}: is not JSON ({error})") from error
     if not isinstance(content, dict):
         raise InputError(f"{file}: must hold a JSON object")
-    return content
-
-
-def _read_tensors(file: Path) -> dict[str, Tensor]:
-    try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        if is_flax(file):
-            return read_flax(file)
-        with safe_globals([(Inert, name) for name in INERT_NAMES]):
-            content = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, EOFError, UnpicklingError) as error:
-        reason = (str(error) or "it ends too early").splitlines()[0]
-        raise InputError(f"{file}: cannot be read as weights ({reason})") from error
-    return _unwrapped(content, file)
-
-
-def _unwrapped(content: Any, file: Path) -> dict[str, Tensor]:
-    for wrapper in WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-            break
-    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise InputError(f"{file}: must hold named tensors and nothing else")
     return content
 
 

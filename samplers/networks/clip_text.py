@@ -19,8 +19,11 @@ from transformers import (
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.networks.checkpoint import load_config, load_state, load_weights
 
-# a buffer that files of older transformers versions carry
-OLD_BUFFERS = ("text_model.embeddings.position_ids",)
+# a buffer that files of older transformers versions carry, and what CLIP has besides its text tower
+EXTRAS = (
+    *("text_model.embeddings.position_ids", "logit_scale"),
+    *("vision_model.*", "visual_projection.*"),
+)
 
 
 class ClipTextEncoder:
@@ -37,14 +40,18 @@ class ClipTextEncoder:
 
     @classmethod
     def from_folder(cls, text_encoder: str | Path, tokenizer: str | Path) -> Self:
-        """Read the encoder and its tokenizer from two local folders.
+        """Read the encoder, alone or in a whole CLIP, and its tokenizer from two local folders.
 
         Raises: InputError if a file is missing or does not fit.
         """
-        config = CLIPTextConfig.from_dict(load_config(text_encoder))
+        settings = load_config(text_encoder)
+        if "text_config" in settings:  # of a whole CLIP
+            shared = {key: settings[key] for key in ("projection_dim",) if key in settings}
+            settings = shared | settings["text_config"]
+        config = CLIPTextConfig.from_dict(settings)
         # The configuration may name the dtype of the files; that is not the one to run in.
         model = CLIPTextModelWithProjection(config).float()
-        load_state(model, load_weights(text_encoder), source=text_encoder, ignore=OLD_BUFFERS)
+        load_state(model, load_weights(text_encoder), source=text_encoder, ignore=EXTRAS)
         try:
             tokens = CLIPTokenizer.from_pretrained(str(tokenizer), local_files_only=True)
         except (OSError, ValueError, TypeError) as error:

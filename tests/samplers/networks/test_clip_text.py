@@ -98,3 +98,17 @@ def test_missing_folder_is_named(
     folders[missing] = tmp_path / "nowhere"
     with pytest.raises(InputError, match="nowhere"):
         ClipTextEncoder.from_folder(folders["text_encoder"], folders["tokenizer"])
+
+
+def test_the_text_tower_of_a_whole_clip_is_the_same(checkpoint: Path, tmp_path: Path) -> None:
+    source = checkpoint / "text_encoder"
+    settings = json.loads((source / "config.json").read_text())
+    inner = {key: value for key, value in settings.items() if key != "projection_dim"}
+    whole = {"model_type": "clip", "projection_dim": settings["projection_dim"]}
+    config = whole | {"text_config": inner, "vision_config": {"hidden_size": 8}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    extras = ("logit_scale", "vision_model.post_layernorm.weight", "visual_projection.weight")
+    tensors = load_file(source / "model.safetensors") | {key: torch.ones(1) for key in extras}
+    save_file(tensors, tmp_path / "model.safetensors")
+    found = ClipTextEncoder.from_folder(tmp_path, checkpoint / "tokenizer").encode(PROMPTS)
+    assert all(map(torch.equal, found, load(checkpoint).encode(PROMPTS)))
