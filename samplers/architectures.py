@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bakeoff.samplers.errors import InputError
-from bakeoff.samplers.pipelines import ADAPTERS, check_pipeline_recipe, is_pipeline
+from bakeoff.samplers.pipelines import (
+    ADAPTERS,
+    check_pipeline_recipe,
+    is_pipeline,
+    networks,
+)
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.sampler import Sampler
 
@@ -58,6 +63,19 @@ class Architecture:
         """What a folder must hold, for people."""
         return " and ".join(f"{part}/" for part in self.parts)
 
+    def check_files(self, folder: Path) -> None:
+        """Check the files in a folder without loading them: networks are built with no memory.
+
+        Every key and shape is compared, and once for a large file every number.
+
+        Raises:
+            InputError: one is missing, damaged or does not fit.
+        """
+        import torch
+
+        with torch.device("meta"):
+            self.sampler_class().from_folder(folder, device="meta")
+
     def sampler_class(self) -> SamplerClass:
         """Import and return the class that reads a folder."""
         module, _, name = self.sampler.partition(":")
@@ -71,6 +89,17 @@ class Pipelines(Architecture):
     def is_in(self, folder: Path) -> bool:
         """Whether a folder holds a pipeline that is known, by its index."""
         return is_pipeline(folder)
+
+    def check_files(self, folder: Path) -> None:
+        """Check that the files of networks are whole; their keys only diffusers knows to map.
+
+        Raises:
+            InputError: one is missing or damaged, or holds infinities.
+        """
+        from bakeoff.samplers.networks.checkpoint import check_weights
+
+        for part in networks(folder):
+            check_weights(folder / part)
 
     @property
     def layout(self) -> str:

@@ -281,6 +281,17 @@ def find_adapter(folder: Path) -> tuple[type[Adapter], dict[str, str]]:
     return adapter, classes
 
 
+def networks(folder: Path) -> list[str]:
+    """Return the parts of a folder's pipeline that have weights.
+
+    Raises:
+        InputError: the index is not right.
+    """
+    adapter, _ = find_adapter(folder)
+    texts = [part for part in adapter.texts if part.startswith("text_encoder")]
+    return [adapter.network, adapter.decoder, *texts]
+
+
 def forces_zeros(folder: Path) -> bool:
     """Whether SDXL's empty negative prompt is zeros, as the folder says or by default."""
     return bool(_read_json(folder / INDEX).get("force_zeros_for_empty_prompt", True))

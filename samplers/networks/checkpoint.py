@@ -45,6 +45,14 @@ def load_weights(path: str | Path) -> dict[str, Tensor]:
     return tensors
 
 
+def check_weights(folder: str | Path) -> None:
+    """Check that a folder's weights can be read and are finite, without a network to compare.
+
+    Raises: InputError if they are not.
+    """
+    _check_finite(load_weights(folder), folder, ())
+
+
 def load_state(
     module: nn.Module,
     tensors: Mapping[str, Tensor],

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from bakeoff.platform.cli import app
+from tests.samplers.tiny_pipelines import MAKERS as PIPELINES
 
 STUDY = """
 name: small
@@ -21,7 +22,11 @@ models:
   - path: model
     recipes: {{vanilla: {recipe}}}
 """
-RECIPES = {"masked": "steps=4", "autoregressive": "guidance_scale=2"}
+RECIPES = {
+    "masked": "steps=4",
+    "autoregressive": "guidance_scale=2",
+    "diffusion": "steps=4",
+}
 WEIGHTS = {
     "masked": "transformer/diffusion_pytorch_model.safetensors",
     "autoregressive": "gpt/model.safetensors",
@@ -61,7 +66,7 @@ def remove(file: Path, key: str) -> None:
     file.unlink()
 
 
-def replace(file: Path, key: str) -> None:
+def exchange(file: Path, key: str) -> None:
     save_file({"unet.conv_in.weight": torch.ones(4, 4)}, file)
 
 
@@ -80,7 +85,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "truncated": (cut, "{file}: cannot be read as weights"),
     "empty": (empty, "{file}: cannot be read as weights"),
     "no file": (remove, "expected one file of weights, found none"),
-    "another network": (replace, " is missing"),
+    "another network": (exchange, " is missing"),
 }
 
 
@@ -95,7 +100,10 @@ def run(
 
     def refused(family: str, change: Callable[[Path], None]) -> str:
         folder = tmp_path / "model"
-        shutil.copytree(checkpoints / family, folder)
+        if family == "diffusion":
+            PIPELINES["amused"]().save_pretrained(folder)
+        else:
+            shutil.copytree(checkpoints / family, folder)
         change(folder)
         study = tmp_path / "study.yaml"
         study.write_text(STUDY.format(recipe=RECIPES[family]))
@@ -111,7 +119,7 @@ def run(
     return refused
 
 
-@pytest.mark.parametrize("family", list(RECIPES))
+@pytest.mark.parametrize("family", list(WEIGHTS))
 @pytest.mark.parametrize("kind", list(DAMAGES))
 def test_wrong_weights_are_named(
     run: Callable[[str, Callable[[Path], None]], str], family: str, kind: str
@@ -130,6 +138,9 @@ def test_wrong_weights_are_named(
         ("masked", "text_encoder", "model/text_encoder"),
         ("autoregressive", "vq", "model/vq"),
         ("autoregressive", "text_encoder", "model/text_encoder"),
+        ("diffusion", "transformer", "model/transformer"),
+        ("diffusion", "vqvae", "model/vqvae"),
+        ("diffusion", "text_encoder", "model/text_encoder"),
     ],
 )
 def test_other_parts_are_looked_at_as_well(
@@ -173,3 +184,20 @@ def test_the_weights_of_another_architecture_are_told(
                     folder / WEIGHTS["masked"])  # fmt: skip
 
     assert "model/transformer: the weight " in run("masked", change)
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (put(torch.inf), "holds infinities or no numbers"),
+        (remove, "model/transformer: expected one file of weights, found none"),
+    ],
+)
+def test_the_files_of_pipelines_are_whole_and_their_numbers_finite(
+    run: Callable[[str, Callable[[Path], None]], str], damage: Damage, told: str
+) -> None:
+    def change(folder: Path) -> None:
+        file = folder / "transformer/diffusion_pytorch_model.safetensors"
+        damage(file, min(load_file(file)))
+
+    assert told in run("diffusion", change)
