@@ -26,6 +26,7 @@ class Cost(NamedTuple):
 
 FREE = Cost(0)
 OURS = "not in the paper"
+JAX, PYTORCH, HALTON = "MaskGIT", "MaskGIT in PyTorch", "Halton-MaskGIT"
 LONG = 64  # steps or tokens from which on the cost of the examples is linear in them
 COUNTS = {
     "masked": row_evaluations,
@@ -87,10 +88,28 @@ CHOICES = (
     Choice("preset=official", "Reads what other choices leave open as the released code does", "–"),
     Choice("steps=16", "Number of steps N in which a masked model fills the picture", "2"),
     Choice("guidance_scale=2", "Classifier-free guidance; 1 is without and halves the cost", "2"),
+    Choice(
+        "guidance_schedule=linear",
+        "Guidance grows from none in the first step to its scale in the last",
+        f"{PYTORCH}; Muse",
+    ),
     Choice("temperature=0.9", "Sharpens the draw of tokens; 0 takes the likeliest", "–"),
+    Choice(
+        "temperature_schedule=linear(0.8)",
+        "Goes over the steps from temperature to this one, straight in 1/temperature",
+        HALTON,
+    ),
+    Choice(
+        "temperature_schedule=constant(warmup=1)",
+        "Twice the temperature in the first steps",
+        HALTON,
+    ),
     Choice("masking_temperature=3..0", "Noise on which drawn tokens stay, start to end", "2"),
     Choice("schedule=cosine", "Mask ratio cos(πt/2): few tokens first, many at the end", "2"),
     Choice("schedule=linear", "Mask ratio 1 − t: equally many tokens in every step", "2"),
+    Choice("schedule=log(10)", "Mask ratio −log2(t)/p for 2^p tokens: most tokens first", JAX),
+    Choice("schedule=exp(10)", "Mask ratio 1 − 2^(p(t−1)) for 2^p tokens: nearly all last", JAX),
+    Choice("schedule=arccos", "Mask ratio 2/π·arccos t: most tokens in the last steps", HALTON),
     Choice("schedule=pow_one_minus_t(0.6)", "Mask ratio (1 − t)^p", "3.1"),
     Choice("schedule=one_minus_t_pow(0.6)", "Mask ratio 1 − t^p; p < 1: most tokens first", "3.1"),
     Choice(
@@ -103,6 +122,35 @@ CHOICES = (
         "The Karras form of 1 − t^p, between two mask ratios",
         "3.1",
     ),
+    Choice(
+        "schedule=arccos(counts=revealed)",
+        "Rounds down the tokens that are known instead of those masked",
+        HALTON,
+    ),
+    Choice(
+        "schedule=arccos(counts=inclusive)",
+        "The same from t = 0 in the first step to t = 1 in the last",
+        HALTON,
+    ),
+    Choice(
+        "schedule=arccos(counts=increments)",
+        "The curve, run backwards, tells how many tokens each step reveals",
+        PYTORCH,
+    ),
+    Choice("order=halton", "Reveals tokens along Halton's sequence, evenly spread", HALTON),
+    Choice("order=halton(roll=true)", "The same, begun elsewhere for each image", HALTON),
+    Choice("order=random", "Reveals any of the drawn tokens", OURS),
+    Choice(
+        "order=confidence(known=redraw)",
+        "Draws known tokens anew in every step, too",
+        HALTON,
+    ),
+    Choice(
+        "drawn_mask=suppress",
+        "Never draws the mask, which some models predict among the codes",
+        OURS,
+    ),
+    Choice("drawn_mask=remask", "Leaves a token unknown that is drawn as the mask", HALTON),
     Choice("noise=abs_cos(1)", "Noise regularization: a·|cos πt| of noise on the logits", "3.3"),
     Choice("noise=half_abs_cos(1)", "The same with half the amplitude", "3.3"),
     Choice("noise=half_then_full(1)", "Half of it before the middle, all after it", "3.3"),

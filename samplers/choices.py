@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from bakeoff.samplers.recipe_text import call, number, parse_call, word
 
 MAX_STEPS = 4096  # as many as the tokens of the largest picture: more could not each reveal one
+LEAST_TEMPERATURE = 1e-3  # besides 0: logits that are divided by less leave float32
 LARGEST = 1e3  # of any scale or amplitude: far beyond use, and far from what float32 cannot hold
 Positive = Annotated[float, Field(gt=0, le=LARGEST)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
@@ -54,14 +55,26 @@ class Schedule(Parameters):
     """Mask ratio over time: how many tokens stay masked after each step.
 
     The two Karras forms fall from `begin` to `end`; from 1 to 0 they are the plain powers of t,
-    and become them.
+    and become them. The `p` of `log` and `exp` is the base-2 logarithm of the number of tokens.
+    `counts` says how the curve becomes numbers of tokens; see `schedules.py`.
     """
 
     ARGUMENT = "p"
-    name: Literal["cosine", "linear", "pow_one_minus_t", "one_minus_t_pow", "karras_a", "karras_b"]
+    name: Literal[
+        "cosine",
+        "linear",
+        "arccos",
+        "log",
+        "exp",
+        "pow_one_minus_t",
+        "one_minus_t_pow",
+        "karras_a",
+        "karras_b",
+    ]
     p: Positive | None = None
     begin: Ratio = 1.0
     end: Ratio = 0.0
+    counts: Literal["masked", "revealed", "inclusive", "increments"] = "masked"
 
     @model_validator(mode="before")
     @classmethod
@@ -75,9 +88,11 @@ class Schedule(Parameters):
     @model_validator(mode="after")
     def _fit(self) -> Self:
         karras = self.name in POWERS
-        if (karras or self.name in POWERS.values()) and self.p is None:
-            raise ValueError(f"recipe schedule {self.name!r} needs its power, as {self.name}(0.6)")
-        if self.name in ("cosine", "linear") and self.p is not None:
+        powers = {**dict.fromkeys((*POWERS, *POWERS.values()), 0.6), "log": 8, "exp": 8}
+        if self.name in powers and self.p is None:
+            example = f"{self.name}({number(powers[self.name])})"
+            raise ValueError(f"recipe schedule {self.name!r} needs its power, as {example}")
+        if self.name not in powers and self.p is not None:
             raise ValueError(f"recipe schedule {self.name!r} takes no power, got {number(self.p)}")
         if not karras and (self.begin, self.end) != (1, 0):
             raise ValueError(
@@ -89,6 +104,58 @@ class Schedule(Parameters):
                 "the mask ratio falls"
             )
         return self
+
+
+class Order(Parameters):
+    """Unmasking order: which of the drawn tokens stay.
+
+    `confidence` keeps the most probable, with masking noise; `halton` goes through the picture
+    along Halton's sequence, which `roll` starts anywhere, image by image; `random` keeps any. Of
+    tokens that are known already, `known` says whether they are drawn anew in every step, as the
+    confidence sampler of Halton-MaskGIT does.
+    """
+
+    rule: Literal["confidence", "halton", "random"]
+    roll: bool = False
+    known: Literal["keep", "redraw"] = "keep"
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        if self.roll and self.rule != "halton":
+            raise ValueError(f"recipe order roll has no effect with {self.rule}: halton rolls")
+        return self
+
+
+class TemperatureSchedule(Parameters):
+    """Token temperature over the steps: from `temperature` to `end`, or the same in all of them.
+
+    It is the factor on the logits, one over the temperature, that goes straight; in the first
+    `warmup` steps that factor is halved.
+    """
+
+    rule: Literal["constant", "linear"]
+    end: Annotated[float, Field(ge=LEAST_TEMPERATURE, le=LARGEST)] | None = None
+    warmup: Annotated[int, Field(ge=0, le=MAX_STEPS)] = 0
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        if self.rule == "linear" and self.end is None:
+            raise ValueError("recipe temperature_schedule linear needs its end, as linear(0.8)")
+        if self.rule == "constant" and self.end is not None:
+            raise ValueError("recipe temperature_schedule constant takes no end: linear does")
+        if self.rule == "constant" and not self.warmup:
+            raise ValueError(
+                "recipe temperature_schedule constant has no effect without warmup, "
+                "as constant(warmup=1)"
+            )
+        return self
+
+    def temperature(self, start: float, step: int, steps: int) -> float:
+        """Return the temperature of a step."""
+        factor = 1 / start
+        if self.end is not None:
+            factor += (1 / self.end - factor) * step / max(steps - 1, 1)
+        return (2 if step < self.warmup else 1) / factor
 
 
 class Noise(Parameters):

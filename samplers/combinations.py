@@ -12,8 +12,12 @@ FAMILIES = ("masked", "autoregressive", "diffusion")
 
 MASKED_ONLY = {
     "steps": "they take one step for each token",
+    "guidance_schedule": "they guide all positions alike",
+    "temperature_schedule": "they draw all tokens at one temperature",
     "masking_temperature": "they never mask a token again",
     "schedule": "they reveal one token after another",
+    "order": "they go from left to right, row by row",
+    "drawn_mask": "they have no mask to draw",
     "zigzag": "they have no inversion, a drawn token stays",
     "negative_prompt": "their unconditional input is learned",
     "momentum": "they have no mask ratio to solve for",
@@ -37,12 +41,8 @@ def check_combination(recipe: "Recipe") -> None:
     _check_zigzag(recipe)
     _check_differential(recipe)
     _check_guidance(recipe)
-    _check_argmax(recipe)
-    if recipe.momentum and "masking_temperature" in recipe.changed:
-        raise InputError(
-            "recipe masking_temperature has no effect with momentum: the solver ranks tokens "
-            "without masking noise"
-        )
+    _check_temperature(recipe)
+    _check_order(recipe)
     foreign = [name for name in recipe.changed if name in MASKED_ONLY]
     if recipe.jacobi and foreign:
         raise InputError(
@@ -82,6 +82,19 @@ def check_length(recipe: "Recipe", tokens: int) -> None:
         raise InputError(
             f"recipe argmax_from={recipe.argmax_from} must be below {tokens}: "
             f"the model draws {tokens} tokens, counted from 0"
+        )
+
+
+def check_drawn_mask(recipe: "Recipe", drawable: bool) -> None:
+    """Check that `drawn_mask` is said only of models that predict the mask among the codes.
+
+    Raises:
+        InputError: it is said of another.
+    """
+    if recipe.drawn_mask != "keep" and not drawable:
+        raise InputError(
+            f"recipe drawn_mask={recipe.drawn_mask} has no effect: the model predicts codes alone, "
+            "never the mask"
         )
 
 
@@ -150,6 +163,11 @@ def _check_guidance(recipe: "Recipe") -> None:
             "recipe negative_prompt has no effect without guidance: "
             "set guidance_scale above 1 or leave it out"
         )
+    if recipe.guidance_schedule != "constant" and recipe.guidance_scale == 1:
+        raise InputError(
+            f"recipe guidance_schedule={recipe.guidance_schedule} has no effect without guidance: "
+            "set guidance_scale above 1"
+        )
     if recipe.guidance_interval is None:
         return
     start, stop = recipe.guidance_interval
@@ -162,7 +180,32 @@ def _check_guidance(recipe: "Recipe") -> None:
         raise InputError(f"{spelled} must end at steps={recipe.steps} or before")
 
 
-def _check_argmax(recipe: "Recipe") -> None:
+def _check_order(recipe: "Recipe") -> None:
+    order, zigzag = recipe.order, recipe.zigzag
+    if recipe.momentum and order.known == "redraw":
+        raise InputError(
+            "recipe order known=redraw cannot combine with momentum: the solver keeps its share of "
+            "the known tokens"
+        )
+    if "masking_temperature" not in recipe.changed:
+        return
+    if recipe.momentum:
+        raise InputError(
+            "recipe masking_temperature has no effect with momentum: the solver ranks tokens "
+            "without masking noise"
+        )
+    if order.rule != "confidence" and not (zigzag and zigzag.rule == "low_token_prob"):
+        raise InputError(
+            f"recipe masking_temperature has no effect with order={order.rule}: tokens stay "
+            "whatever their confidence"
+        )
+
+
+def _check_temperature(recipe: "Recipe") -> None:
+    if recipe.temperature_schedule and recipe.temperature == 0:
+        raise InputError(
+            "recipe temperature_schedule has no effect at temperature 0: every draw is argmax"
+        )
     if recipe.argmax_from is None:
         return
     if recipe.temperature == 0:

@@ -17,7 +17,7 @@ def call_scales(recipe: "Recipe", steps: int) -> Iterator[float]:
     """Give the guidance scale of every network call of a masked recipe in N steps, in order."""
     zigzag = recipe.zigzag
     for step in range(steps):
-        scale = recipe.guidance_at(step)
+        scale = recipe.guidance_at(step, steps)
         yield scale
         if zigzag and zigzag.turns(step, steps):
             if zigzag.inverts:

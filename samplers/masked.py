@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bakeoff.samplers.choices import Zigzag
+from bakeoff.samplers.combinations import check_drawn_mask
 from bakeoff.samplers.cost import rows
 from bakeoff.samplers.distribution import (
     Rows,
@@ -24,11 +25,11 @@ from bakeoff.samplers.distribution import (
     truncate,
 )
 from bakeoff.samplers.momentum import Solver, highest
+from bakeoff.samplers.orders import Ranking
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.remasking import backtrack, backtrack_score, gumbel, remask
 from bakeoff.samplers.schedules import (
     masked_after,
-    masking_temperatures,
     noise_deviation,
     raw_counts,
 )
@@ -79,13 +80,20 @@ def sample_masked(
     recipe: Recipe,
     streams: Streams,
     callback: Callback | None = None,
+    mask_code: int | None = None,
 ) -> MaskedSample:
     """Fill in the unknown tokens of `start` [B, H, W] as the recipe says.
 
-    Source: Meissonic `scheduler.py` and `pipeline.py`; paper Sec. 3.
+    `mask_code` is the last logit of networks that predict the mask among the codes. Where the
+    recipe has it drawn and masked again, tokens may stay unknown to the end.
+    Source: Meissonic `scheduler.py` and `pipeline.py`; MaskGIT's three loops; paper Sec. 3.
+
+    Raises:
+        InputError: the recipe does not suit the family or the network.
     """
     recipe.check_family("masked")
-    loop = _Loop(predict, start, mask_token_id, recipe, streams, callback)
+    check_drawn_mask(recipe, mask_code is not None)
+    loop = _Loop(predict, start, mask_token_id, recipe, streams, callback, mask_code)
     tokens = start
     for step in range(loop.steps):
         tokens = loop.step(tokens, step)
@@ -103,16 +111,18 @@ class _Loop:
         recipe: Recipe,
         streams: Streams,
         callback: Callback | None,
+        mask_code: int | None,
     ) -> None:
         assert recipe.steps is not None
         self.network, self.mask, self.recipe, self.streams = predict, mask_token_id, recipe, streams
         self.steps = recipe.steps
         self.counts = raw_counts(recipe.schedule, self.steps, start[0].numel()).tolist()
-        self.temperatures = masking_temperatures(*recipe.masking_temperature, self.steps).tolist()
+        self.ranking = Ranking(recipe, self.steps, start, streams)
+        self.suppressed = mask_code if recipe.drawn_mask == "suppress" else None
+        self.remasked = mask_code if recipe.drawn_mask == "remask" else None
         self.solver: Solver | None = None
-        if recipe.momentum:  # which ranks without masking noise, in Z-sampling too
+        if recipe.momentum:
             self.solver = Solver(recipe.momentum, recipe.schedule, self.steps)
-            self.temperatures = [0.0] * self.steps
         self.tracer = Tracer(callback, mask_token_id) if callback else None
         everywhere = torch.ones_like(start.flatten(1), dtype=torch.bool)
         self.everywhere = everywhere if _looks_everywhere(recipe) else None
@@ -122,7 +132,7 @@ class _Loop:
     def step(self, tokens: Tensor, step: int) -> Tensor:
         """Take a step; with Z-sampling go back from its result and take it again."""
         zigzag, timestep = self.recipe.zigzag, self.steps - 1 - step
-        scale = self.recipe.guidance_at(step)
+        scale = self.recipe.guidance_at(step, self.steps)
         self.settled = self.latest
         prediction = self.predict(tokens, timestep, scale)
         after = self.advance(prediction, tokens, step)
@@ -145,8 +155,10 @@ class _Loop:
         self.row_evaluations += rows(scale)
         self.network_calls += 1
         if where is self.everywhere:
-            return Rows(self.network(tokens, timestep, scale).flatten(0, 1).float(), where)
-        return Rows(self.network(tokens, timestep, scale, where).float(), where)
+            logits = self.network(tokens, timestep, scale).flatten(0, 1)
+        else:
+            logits = self.network(tokens, timestep, scale, where)
+        return Rows(logits[:, : self.suppressed].float(), where)
 
     def advance(self, prediction: Rows, tokens: Tensor, step: int, leg: str = "") -> Tensor:
         """Draw the unknown tokens and mask the least confident of them; [B, H, W]."""
@@ -160,11 +172,10 @@ class _Loop:
         uniform = self.streams.uniform(leg + "tokens", step, flat.shape[1:])
         count = masked_after(self.counts[step], unknown.sum(dim=1), step == self.steps - 1)
         if self.solver:
-            result = self.solve(self.solver, distribution, flat, uniform, count, step)
+            result = self.solve(self.solver, distribution, flat, uniform, count, step, leg)
         else:
             drawn, confidence = self.pick(distribution, flat, uniform, step)
-            noise = gumbel(self.streams.uniform(leg + "confidence", step, flat.shape[1:]))
-            score = confidence + self.temperatures[step] * noise
+            score = self.ranking.score(confidence, step, leg)
             result = remask(drawn, score, count, self.mask)
         after = result.view_as(tokens)
         if self.tracer:
@@ -177,9 +188,11 @@ class _Loop:
         if self.solver and self.settled.prediction:
             logits = self.solver.predict(logits, self.settled.prediction.at(where), step)
         if recipe.noise:
-            normal = self.streams.normal_at(leg + "regularization", step, logits.shape[1], where)
+            codes = logits.shape[1]
+            width = codes if self.suppressed is None else codes + 1  # the same numbers for codes
+            normal = self.streams.normal_at(leg + "regularization", step, width, where)[:, :codes]
             logits = regularize(logits, normal, noise_deviation(recipe.noise, step, self.steps))
-        return Rows(temper(logits, recipe.temperature), where)
+        return Rows(temper(logits, recipe.temperature_at(step, self.steps)), where)
 
     def differentiate(self, current: Rows, unknown: Tensor, step: int) -> tuple[Rows, Tensor]:
         """Differential sampling: return the changed distribution, and where it is, [B, K].
@@ -211,8 +224,7 @@ class _Loop:
 
     def cut(self, distribution: Rows, unknown: Tensor) -> Rows:
         """Return what tokens are drawn and ranked by: top-k and top-p, where they are wanted."""
-        solver = self.recipe.momentum
-        where = distribution.where if solver and solver.pool == "all" else unknown
+        where = distribution.where if _draws_known(self.recipe) else unknown
         return Rows(truncate(distribution.at(where), self.recipe.top_k, self.recipe.top_p), where)
 
     def pick(
@@ -220,16 +232,24 @@ class _Loop:
     ) -> tuple[Tensor, Tensor]:
         """Draw the unknown ones of tokens [B, K]; return all and their log-probability, [B, K].
 
-        Known tokens stay; their log-probability is infinite where the distribution has none.
+        Known tokens stay; their log-probability is infinite where the distribution has none, and
+        where they are redrawn.
         """
         recipe, where = self.recipe, distribution.where
         deterministic = recipe.argmax_from is not None and step >= recipe.argmax_from
         temperature = 0.0 if deterministic else recipe.temperature
         codes = draw(distribution.values, uniform[where], temperature)
-        present = flat[where]
-        codes = torch.where(present == self.mask, codes, present)
+        known = flat[where] != self.mask
+        redrawn = recipe.order.known == "redraw"
+        if not redrawn:
+            codes = torch.where(known, flat[where], codes)
+        log_probs = distribution.values.gather(-1, codes.unsqueeze(-1)).squeeze(-1)
+        if redrawn:
+            log_probs = log_probs.masked_fill(known, torch.inf)
         confidence = torch.full(flat.shape, torch.inf, device=flat.device)
-        confidence[where] = distribution.values.gather(-1, codes.unsqueeze(-1)).squeeze(-1)
+        confidence[where] = log_probs
+        if self.remasked is not None:
+            codes = codes.masked_fill(codes == self.remasked, self.mask)
         return flat.masked_scatter(where, codes), confidence
 
     def solve(
@@ -240,6 +260,7 @@ class _Loop:
         uniform: Tensor,
         count: Tensor,
         step: int,
+        leg: str,
     ) -> Tensor:
         """Return tokens [B, K] with the solver's shares of this prediction and the one before.
 
@@ -248,13 +269,16 @@ class _Loop:
         pool, unknown = distribution.where, (flat == self.mask).sum(dim=1)
         taken, earlier = solver.shares(unknown, count, flat.shape[1], step)
         drawn, confidence = self.pick(distribution, flat, uniform, step)
-        now = highest(confidence, pool, taken - earlier)
+        now = highest(self.ranking.score(confidence, step, leg), pool, taken - earlier)
         result = torch.where(now, drawn, flat)
         before = self.settled.prediction
         if before and solver.earlier[step]:
-            log_probs = Rows(temper(before.at(pool), self.recipe.temperature), pool)
+            temperature = self.recipe.temperature_at(step, self.steps)
+            log_probs = Rows(temper(before.at(pool), temperature), pool)
             drawn, confidence = self.pick(self.cut(log_probs, pool), flat, uniform, step)
-            result = torch.where(highest(confidence, pool & ~now, earlier), drawn, result)
+            score = self.ranking.score(confidence, step, leg)
+            then = highest(score, pool & ~now, earlier)
+            result = torch.where(then, drawn, result)
         return result
 
     def go_back(self, before: Tensor, after: Tensor, step: int, zigzag: Zigzag) -> Tensor:
@@ -266,7 +290,7 @@ class _Loop:
         if zigzag.inverts:
             known = flat != self.mask
             inversion = self.ask(after, self.steps - 2 - step, zigzag.guidance, known)
-            noise = self.temperatures[step] * gumbel(score[known])
+            noise = self.ranking.temperatures[step] * gumbel(score[known])
             log_probs = temper(inversion.values, 1.0)
             score[known] = backtrack_score(zigzag.rule, log_probs, flat[known], noise)
         return backtrack(before, after, score, zigzag.rule, self.mask)
@@ -275,6 +299,14 @@ class _Loop:
 def _looks_everywhere(recipe: Recipe) -> bool:
     """Whether a choice looks at predictions of known tokens, or will once they are masked again."""
     differential, solver, goes_back = recipe.differential, recipe.momentum, bool(recipe.zigzag)
-    return (differential is not None and (differential.pool == "all" or goes_back)) or (
-        solver is not None and (solver.pool == "all" or (solver.order == 2 and goes_back))
+    return (
+        _draws_known(recipe)
+        or (differential is not None and (differential.pool == "all" or goes_back))
+        or (solver is not None and solver.order == 2 and goes_back)
     )
+
+
+def _draws_known(recipe: Recipe) -> bool:
+    """Whether known tokens have a distribution of their own to be drawn or ranked by."""
+    redrawn = recipe.order.known == "redraw"
+    return redrawn or (recipe.momentum is not None and recipe.momentum.pool == "all")

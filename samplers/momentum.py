@@ -29,7 +29,7 @@ from torch import Tensor
 
 from bakeoff.samplers.choices import Momentum, Schedule
 from bakeoff.samplers.distribution import lowest
-from bakeoff.samplers.schedules import mask_ratio
+from bakeoff.samplers.schedules import ratios_after
 
 
 class Solver:
@@ -70,9 +70,8 @@ class Solver:
 
 def solver_ratios(schedule: Schedule, steps: int) -> Tensor:
     """Return the mask ratios at the N + 1 ends of the steps, float64: 1 first and 0 last."""
-    t = torch.arange(steps + 1, dtype=torch.float64) / steps
-    sigma = mask_ratio(schedule, t)
-    sigma[0], sigma[-1] = 1.0, 0.0  # whatever the curve says, all is masked at first, none at last
+    sigma = torch.cat([torch.ones(1, dtype=torch.float64), ratios_after(schedule, steps)])
+    sigma[-1] = 0.0  # whatever the curve says
     return sigma
 
 

@@ -13,13 +13,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from bakeoff.samplers.choices import (
     LARGEST,
+    LEAST_TEMPERATURE,
     MAX_STEPS,
     Differential,
     Jacobi,
     Momentum,
     Noise,
+    Order,
     Parameters,
     Schedule,
+    TemperatureSchedule,
     Zigzag,
 )
 from bakeoff.samplers.combinations import check_combination, check_family, check_length
@@ -28,11 +31,20 @@ from bakeoff.samplers.errors import InputError, cut, shown, unknown
 from bakeoff.samplers.grid import expand
 from bakeoff.samplers.recipe_text import number, pair, parse_line, parse_pair, quote
 
-__all__ = ["Differential", "Jacobi", "Momentum", "Noise", "Recipe", "Schedule", "Zigzag"]
+__all__ = [
+    "Differential",
+    "Jacobi",
+    "Momentum",
+    "Noise",
+    "Order",
+    "Recipe",
+    "Schedule",
+    "TemperatureSchedule",
+    "Zigzag",
+]
 
 NotNegative = Annotated[float, Field(ge=0, le=LARGEST)]
 Count = Annotated[int, Field(ge=0, le=MAX_STEPS)]
-LEAST_TEMPERATURE = 1e-3  # besides 0: logits that are divided by less leave float32
 MOST_CODES = 10**9
 SCALAR_END = 0.01  # where a masking temperature given as one number ends, as officially
 
@@ -54,14 +66,18 @@ class Recipe(BaseModel):
     preset: Literal["paper", "official"] = "paper"
     steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = None
     guidance_scale: Annotated[float, Field(ge=1, le=LARGEST)] = 1.0
+    guidance_schedule: Literal["constant", "linear"] = "constant"
     temperature: NotNegative = 1.0
+    temperature_schedule: TemperatureSchedule | None = None
     masking_temperature: tuple[NotNegative, NotNegative] = (2.0, 0.0)
     schedule: Schedule = Schedule(name="cosine")
+    order: Order = Order(rule="confidence")
     noise: Noise | None = None
     differential: Differential | None = None
     zigzag: Zigzag | None = None
     top_k: Annotated[int, Field(ge=1, le=MOST_CODES)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    drawn_mask: Literal["keep", "suppress", "remask"] = "keep"
     negative_prompt: str = ""
     argmax_from: Count | None = None
     guidance_interval: tuple[Count, Count] | None = None
@@ -99,13 +115,23 @@ class Recipe(BaseModel):
         inverting = self.zigzag is not None and self.zigzag.inverts
         return self.guidance_scale > 1 or (inverting and self.zigzag.guidance != 1)  # type: ignore[union-attr]
 
-    def guidance_at(self, step: int) -> float:
+    def guidance_at(self, step: int, steps: int) -> float:
         """Return the guidance scale of a step's predictions: 1 outside `guidance_interval`.
 
-        The inversion of Z-sampling has a scale of its own, which the interval does not touch.
+        The inversion of Z-sampling has a scale of its own, which nothing here touches.
         """
         start, stop = self.guidance_interval or (0, MAX_STEPS)
-        return self.guidance_scale if start <= step < stop else 1.0
+        if not start <= step < stop:
+            return 1.0
+        if self.guidance_schedule == "constant":
+            return self.guidance_scale
+        return 1.0 + (self.guidance_scale - 1) * step / max(steps - 1, 1)
+
+    def temperature_at(self, step: int, steps: int) -> float:
+        """Return the token temperature of a masked model's step."""
+        if self.temperature_schedule is None:
+            return self.temperature
+        return self.temperature_schedule.temperature(self.temperature, step, steps)
 
     @property
     def recipe_id(self) -> str:
@@ -181,7 +207,9 @@ class Recipe(BaseModel):
 
 
 _SPECS: dict[str, type[Parameters]] = {
+    "temperature_schedule": TemperatureSchedule,
     "schedule": Schedule,
+    "order": Order,
     "noise": Noise,
     "differential": Differential,
     "zigzag": Zigzag,
@@ -197,9 +225,15 @@ def _resolve(choices: dict[str, Any]) -> dict[str, Any]:
     preset = choices.get("preset", "paper")
     if preset not in ("paper", "official"):
         raise unknown("recipe preset", cut(preset), ("paper", "official"))
-    resolved = dict(choices)
+    # What has a value by default cannot be nothing: null takes back what `like` gave it.
+    fields = Recipe.model_fields
+    resolved = {
+        key: value
+        for key, value in choices.items()
+        if value is not None or key not in fields or fields[key].default is None
+    }
     for name, spec in _SPECS.items():
-        value = choices.get(name)
+        value = resolved.get(name)
         if value is not None and not isinstance(value, Parameters):
             resolved[name] = spec.read(value, preset)
     for name in PAIRS:

@@ -33,9 +33,13 @@ def karras(t: Tensor, p: float, begin: float, end: float) -> Tensor:
     return power(first + t * (last - first), p)
 
 
+TINY = 1e-30  # whose logarithm is finite
 MASK_RATIOS: dict[str, Callable[[Tensor, Schedule], Tensor]] = {
     "cosine": lambda t, s: each(math.cos, t * math.pi / 2),
     "linear": lambda t, s: 1 - t,
+    "arccos": lambda t, s: each(math.acos, t) / (math.pi / 2),
+    "log": lambda t, s: -each(math.log2, t.clamp_min(TINY)) / (s.p or 1),
+    "exp": lambda t, s: 1 - each(math.exp2, (t - 1) * (s.p or 1)),
     "pow_one_minus_t": lambda t, s: power(1 - t, s.p or 1),
     "one_minus_t_pow": lambda t, s: 1 - power(t, s.p or 1),
     "karras_a": lambda t, s: karras(t, s.p or 1, s.begin, s.end),
@@ -58,18 +62,62 @@ DEVIATIONS: dict[str, Callable[[float], float]] = {
 def mask_ratio(schedule: Schedule, t: Tensor) -> Tensor:
     """Return the share of tokens still masked at times t [n], in t's dtype, within [0, 1].
 
-    Source: paper Sec. 3.1.
+    Source: paper Sec. 3.1; `log`, `exp`: the original MaskGIT; `arccos`: its PyTorch reproduction.
     """
     return MASK_RATIOS[schedule.name](t, schedule).clamp(0, 1)
 
 
+def known_ratio(schedule: Schedule, t: Tensor) -> Tensor:
+    """Return one minus the mask ratio, not rounded twice where that is one minus something."""
+    if schedule.name == "linear":
+        return t
+    if schedule.name == "one_minus_t_pow":
+        return power(t, schedule.p or 1)
+    return 1 - mask_ratio(schedule, t)
+
+
+def ratios_after(schedule: Schedule, steps: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Return the share of tokens still masked after each step, [N], whole tokens aside."""
+    if schedule.counts == "increments":
+        return 1 - shares_revealed(schedule, steps, dtype).cumsum(dim=0)
+    return mask_ratio(schedule, step_ends(schedule, steps, dtype))
+
+
+def step_ends(schedule: Schedule, steps: int, dtype: torch.dtype) -> Tensor:
+    """Return the times at which a schedule that is no sum of increments is read, [N]."""
+    if schedule.counts == "inclusive":
+        return torch.linspace(0, 1, steps, dtype=dtype)
+    return torch.arange(1, steps + 1, dtype=dtype) / steps
+
+
+def shares_revealed(schedule: Schedule, steps: int, dtype: torch.dtype) -> Tensor:
+    """Return the share of tokens that each step reveals if the curve, run backwards, tells that."""
+    curve = mask_ratio(schedule, torch.linspace(1, 0, steps, dtype=dtype))
+    total = math.fsum(curve.tolist())  # the same on every processor
+    return curve / total if total else torch.full_like(curve, 1 / steps)
+
+
 def raw_counts(schedule: Schedule, steps: int, tokens: int) -> Tensor:
-    """Return floor(K sigma(i/N)) for i = 1..N, int64 [N], before any limit.
+    """Return how many of K tokens are masked after each step, int64 [N], before any limit.
+
+    What the curve sigma counts, at the ends t = i/N of the steps i = 1..N:
+    masked      K sigma(t) of the tokens, rounded down (the original MaskGIT; Meissonic)
+    revealed    K (1 - sigma(t)), rounded down (Halton-MaskGIT)
+    inclusive   the same with t = (i - 1)/(N - 1), from 0 to 1 (its confidence sampler)
+    increments  what each step reveals: in proportion to sigma(1 - (i - 1)/(N - 1)), rounded, at
+                least 1 token, and the last step takes the rest (the reproduction in PyTorch)
 
     In float32 as officially: where the product should be whole, it may fall one below.
     """
-    t = torch.arange(1, steps + 1, dtype=torch.float32) / steps
-    return (tokens * mask_ratio(schedule, t)).floor().long()
+    if schedule.counts == "increments":
+        revealed = (tokens * shares_revealed(schedule, steps, torch.float32)).round().clamp(min=1)
+        left = tokens - revealed.long().cumsum(dim=0)
+        left[-1] = 0
+        return left
+    t = step_ends(schedule, steps, torch.float32)
+    if schedule.counts == "masked":
+        return (tokens * mask_ratio(schedule, t)).floor().long()
+    return tokens - (tokens * known_ratio(schedule, t)).floor().long()
 
 
 def masked_after(raw: int, unknown: Tensor, last: bool) -> Tensor:

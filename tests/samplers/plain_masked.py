@@ -3,6 +3,8 @@
 One image at a time, all logits for all tokens, a draw at every position, no state but lists.
 """
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,16 +17,17 @@ from bakeoff.samplers.distribution import (
     truncate,
 )
 from bakeoff.samplers.masked import Predict
+from bakeoff.samplers.orders import halton_cells
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.schedules import mask_ratio, noise_deviation, raw_counts
 from bakeoff.samplers.streams import Streams
 
 
 def plain_sample(
-    predict: Predict, start: Tensor, mask: int, recipe: Recipe, seed: int
+    predict: Predict, start: Tensor, mask: int, recipe: Recipe, seed: int, mask_code: int
 ) -> tuple[Tensor, list[int]]:
     """Return the tokens [H, W] of one image and how many were masked after every change."""
-    image = _Plain(predict, start, mask, recipe, Streams([seed]))
+    image = _Plain(predict, start, mask, recipe, Streams([seed]), mask_code)
     for step in range(recipe.steps):
         image.step(step)
     return image.tokens.view_as(start), image.masked
@@ -32,9 +35,15 @@ def plain_sample(
 
 class _Plain:
     def __init__(
-        self, predict: Predict, start: Tensor, mask: int, recipe: Recipe, streams: Streams
+        self,
+        predict: Predict,
+        start: Tensor,
+        mask: int,
+        recipe: Recipe,
+        streams: Streams,
+        mask_code: int,
     ) -> None:
-        self.predict, self.shape, self.mask = predict, start.shape, mask
+        self.predict, self.shape, self.mask, self.mask_code = predict, start.shape, mask, mask_code
         self.recipe, self.streams = recipe, streams
         self.tokens, self.count = start.flatten().clone(), start.numel()
         self.masked: list[int] = []
@@ -45,6 +54,8 @@ class _Plain:
         recipe, before = self.recipe, self.tokens
         start, stop = recipe.guidance_interval or (0, recipe.steps)
         scale = recipe.guidance_scale if start <= step < stop else 1.0
+        if recipe.guidance_schedule == "linear" and scale > 1:
+            scale = 1 + (scale - 1) * step / (recipe.steps - 1) if step else 1.0
         after = self.leg(before, step, scale, "")
         zigzag = recipe.zigzag
         if zigzag and zigzag.start <= step < recipe.steps - 1 and step < (zigzag.stop or 1e9):
@@ -53,7 +64,8 @@ class _Plain:
         self.tokens = after
 
     def network(self, tokens: Tensor, timestep: int, scale: float) -> Tensor:
-        return self.predict(tokens.view(1, *self.shape), timestep, scale)[0].float()
+        logits = self.predict(tokens.view(1, *self.shape), timestep, scale)[0].float()
+        return logits[:, : self.mask_code] if self.recipe.drawn_mask == "suppress" else logits
 
     def leg(self, tokens: Tensor, step: int, scale: float, leg: str) -> Tensor:
         recipe, steps = self.recipe, self.recipe.steps
@@ -70,13 +82,34 @@ class _Plain:
         raw = int(raw_counts(recipe.schedule, steps, self.count)[step])
         left = max(1, min(int(unknown.sum()) - 1, raw)) if step < steps - 1 else 0
         if recipe.momentum:
-            result = self.merged(drawn, confidence, tokens, uniform, left, earlier, step)
+            result = self.merged(drawn, confidence, tokens, uniform, left, earlier, step, leg)
         else:
-            noise = self.masking_noise(leg + "confidence", step)
-            score = torch.where(unknown, confidence + noise, torch.inf)
+            score = torch.where(unknown, self.score(confidence, step, leg), torch.inf)
             result = drawn.index_fill(0, score.argsort(stable=True)[:left], self.mask)
         self.masked.append(int((result == self.mask).sum()))
         return result
+
+    def score(self, confidence: Tensor, step: int, leg: str) -> Tensor:
+        order = self.recipe.order
+        if order.rule == "random":
+            return self.streams.uniform(leg + "confidence", step, (self.count,))[0]
+        if order.rule == "confidence":
+            return confidence + self.masking_noise(leg + "confidence", step)
+        cells = [row * self.shape[1] + column for row, column in halton_cells(*self.shape)]
+        if order.roll:
+            begin = int(self.streams.uniform("order", 0, (1,)) * self.count)
+            cells = cells[self.count - begin :] + cells[: self.count - begin]
+        return torch.tensor([-cells.index(place) for place in range(self.count)]).float()
+
+    def temperature(self, step: int) -> float:
+        recipe, schedule = self.recipe, self.recipe.temperature_schedule
+        if schedule is None:
+            return recipe.temperature
+        first = last = 1 / recipe.temperature
+        if schedule.end is not None:
+            last = 1 / schedule.end
+        factor = first + (last - first) * step / (recipe.steps - 1) if step else first
+        return 2 / factor if step < schedule.warmup else 1 / factor
 
     def extrapolated(self, logits: Tensor, earlier: list[Tensor], step: int) -> Tensor:
         momentum = self.recipe.momentum
@@ -84,7 +117,8 @@ class _Plain:
         if not earlier or momentum is None or momentum.order == 1 or literal:
             return logits
         before, now, after = self.sigma(step - 1), self.sigma(step), self.sigma(step + 1)
-        k = min((now - after) / (2 * (before - now)), momentum.cap) if before > now else 0.0
+        k = (now - after) / (2 * (before - now)) if before > now else torch.inf
+        k = min(k, momentum.cap) if now > after else 0.0
         if k == 0:
             return logits
         if momentum.space == "logits":
@@ -93,16 +127,28 @@ class _Plain:
         return (p.clamp_min(0) / p.clamp_min(0).sum(-1, keepdim=True)).log()
 
     def sigma(self, step: int) -> float:
-        t = torch.tensor([step / self.recipe.steps], dtype=torch.float64)
-        inner = 0 < step < self.recipe.steps
-        return float(mask_ratio(self.recipe.schedule, t)) if inner else float(step == 0)
+        schedule, steps = self.recipe.schedule, self.recipe.steps
+        if not 0 < step < steps:
+            return float(step == 0)
+
+        def curve(t: float) -> float:
+            return float(mask_ratio(schedule, torch.tensor([t], dtype=torch.float64)))
+
+        if schedule.counts == "increments":
+            shares = [curve(1 - i / (steps - 1)) for i in range(steps)]
+            return 1 - sum(share / math.fsum(shares) for share in shares[:step])
+        both_ends = torch.linspace(0, 1, steps, dtype=torch.float64)
+        return curve(both_ends[step - 1] if schedule.counts == "inclusive" else step / steps)
 
     def noisy(self, logits: Tensor, step: int, leg: str) -> Tensor:
         if self.recipe.noise:
-            normal = self.streams.normal(leg + "regularization", step, logits.shape)[0]
+            codes = logits.shape[1]
+            width = codes + 1 if self.recipe.drawn_mask == "suppress" else codes
+            shape = (self.count, width)
+            normal = self.streams.normal(leg + "regularization", step, shape)[0, :, :codes]
             deviation = noise_deviation(self.recipe.noise, step, self.recipe.steps)
             logits = regularize(logits, normal, deviation)
-        return temper(logits, self.recipe.temperature)
+        return temper(logits, self.temperature(step))
 
     def differential(self, log_probs: Tensor, unknown: Tensor, step: int) -> Tensor:
         choice, last = self.recipe.differential, step == self.recipe.steps - 1
@@ -131,8 +177,12 @@ class _Plain:
         log_probs = truncate(log_probs, recipe.top_k, recipe.top_p)
         argmax = recipe.argmax_from is not None and step >= recipe.argmax_from
         codes = draw(log_probs, uniform, 0.0 if argmax else recipe.temperature)
-        codes = torch.where(tokens == self.mask, codes, tokens)
-        return codes, log_probs.gather(-1, codes.unsqueeze(-1)).squeeze(-1)
+        if recipe.order.known == "keep":
+            codes = torch.where(tokens == self.mask, codes, tokens)
+        confidence = log_probs.gather(-1, codes.unsqueeze(-1)).squeeze(-1)
+        if recipe.drawn_mask == "remask":
+            codes = torch.where(codes == self.mask_code, self.mask, codes)
+        return codes, confidence
 
     def merged(
         self,
@@ -143,6 +193,7 @@ class _Plain:
         left: int,
         earlier: list[Tensor],
         step: int,
+        leg: str,
     ) -> Tensor:
         momentum, unknown = self.recipe.momentum, tokens == self.mask
         before, now, after = self.sigma(step - 1), self.sigma(step), self.sigma(step + 1)
@@ -154,13 +205,13 @@ class _Plain:
             share = (now - after) ** 2 / (2 * after * (before - now)) if before > now else torch.inf
         second = min(int(size * min(share, 1 - kept)), taken)
         pool = torch.ones_like(unknown) if momentum.pool == "all" else unknown
-        first = self.top(confidence, pool, taken - second)
+        first = self.top(self.score(confidence, step, leg), pool, taken - second)
         result = tokens.clone()
         result[first] = drawn[first]
         if second:
-            log_probs = temper(earlier[0], self.recipe.temperature)
+            log_probs = temper(earlier[0], self.temperature(step))
             drawn, confidence = self.drawn(log_probs, tokens, uniform, step)
-            then = self.top(confidence, pool & ~first, second)
+            then = self.top(self.score(confidence, step, leg), pool & ~first, second)
             result[then] = drawn[then]
         return result
 

@@ -23,6 +23,7 @@ from tests.samplers.masked_recipes import RECIPES
 from tests.samplers.plain_masked import plain_sample
 
 CODES, MASK, GRID = 20, 25, (6, 5)
+MASK_CODE = CODES - 1  # of the codes, as in MaskGIT, the last stands for the mask
 
 
 class Network:
@@ -48,7 +49,8 @@ def sample(
     text: str, seeds: list[int], callback: Callable[[StepRecord], None] | None = None
 ) -> MaskedSample:
     start = torch.full((len(seeds), *GRID), MASK)
-    return sample_masked(Network(), start, MASK, Recipe.from_text(text), Streams(seeds), callback)
+    recipe, streams = Recipe.from_text(text), Streams(seeds)
+    return sample_masked(Network(), start, MASK, recipe, streams, callback, MASK_CODE)
 
 
 def token_major(logits: Tensor) -> Tensor:
@@ -133,8 +135,13 @@ def test_any_recipe_fills_in_valid_tokens_on_schedule_at_its_cost(
 ) -> None:
     network, records = Network(), list[StepRecord]()
     start = torch.full((len(seeds), *GRID), MASK)
-    made = sample_masked(network, start, MASK, recipe, Streams(seeds), records.append)
-    assert made.tokens.min() >= 0 and made.tokens.max() < CODES  # so nothing is left masked
+    made = sample_masked(network, start, MASK, recipe, Streams(seeds), records.append, MASK_CODE)
+    drawn, allowed = set(made.tokens.flatten().tolist()), set(range(CODES))
+    if recipe.drawn_mask != "keep":
+        allowed -= {MASK_CODE}
+    if recipe.drawn_mask == "remask":
+        allowed |= {MASK}
+    assert drawn <= allowed  # so nothing else is left masked
     rows = sum(1 if scale in (0, 1) else 2 for _, scale in network.calls)
     assert made.row_evaluations == rows == row_evaluations(recipe, recipe.steps)
     assert made.network_calls == len(network.calls) == network_calls(recipe, recipe.steps)
@@ -153,7 +160,10 @@ def check_counts(recipe: Recipe, records: list[StepRecord]) -> None:
         else:
             before, last = after, record.step == recipe.steps - 1
             after = record.masked
-            if recipe.momentum and recipe.momentum.pool == "all" and not last:
+            behind = recipe.momentum and recipe.momentum.pool == "all" and not last
+            if recipe.drawn_mask == "remask":
+                assert behind or (after >= masked_after(int(raw[record.step]), before, last)).all()
+            elif behind:
                 assert (after <= before).all()  # it falls behind the schedule
             else:
                 assert after.equal(masked_after(int(raw[record.step]), before, last))
@@ -174,11 +184,14 @@ def test_any_recipe_makes_the_image_of_the_plain_loop_in_any_batch(
     start = torch.full((len(seeds), *GRID), MASK)
     start[0].view(-1)[:known] = 7  # one image begins further on
     records = list[StepRecord]()
-    made = sample_masked(Network(), start, MASK, recipe, Streams(seeds), records.append).tokens
-    turned = sample_masked(Network(), start.flip(0), MASK, recipe, Streams(seeds[::-1])).tokens
+    common = {"mask_token_id": MASK, "recipe": recipe, "mask_code": MASK_CODE}
+    made = sample_masked(
+        Network(), start, streams=Streams(seeds), callback=records.append, **common
+    ).tokens
+    turned = sample_masked(Network(), start.flip(0), streams=Streams(seeds[::-1]), **common).tokens
     assert turned.flip(0).equal(made)
     for place, seed in enumerate(seeds):
-        tokens, masked = plain_sample(Network(), start[place], MASK, recipe, seed)
+        tokens, masked = plain_sample(Network(), start[place], MASK, recipe, seed, MASK_CODE)
         assert [int(record.masked[place]) for record in records] == masked
         assert made[place].equal(tokens)
 
@@ -275,6 +288,20 @@ CHANGES = [
     "momentum=2(rule=paper_literal)",
     "momentum=1(pool=all)",
     "momentum=2 zigzag=recover",
+    "guidance_schedule=linear",
+    "temperature_schedule=linear(0.5)",
+    "temperature_schedule=constant(warmup=2)",
+    "schedule=arccos",
+    "schedule=arccos(counts=inclusive)",
+    "schedule=arccos(counts=increments)",
+    "order=halton",
+    "order=halton(roll=true)",
+    "order=halton zigzag=low_token_prob",
+    "order=random",
+    "order=confidence(known=redraw)",
+    "drawn_mask=suppress",
+    "drawn_mask=remask",
+    "momentum=2 order=halton",
 ]
 
 
@@ -297,7 +324,8 @@ def test_adding_a_choice_does_not_shift_the_noise_of_others() -> None:
     for change in ["", *CHANGES]:
         drawn = seen[change] = {}
         recipe = Recipe.from_text(f"steps=6 guidance_scale=2 {change}")
-        sample_masked(Network(), torch.full((1, *GRID), MASK), MASK, recipe, Listening([5]))
+        start = torch.full((1, *GRID), MASK)
+        sample_masked(Network(), start, MASK, recipe, Listening([5]), mask_code=MASK_CODE)
     for drawn in seen.values():  # the solver ranks without noise
         shared = {key: drawn[key] for key in seen[""] if key in drawn}
         assert shared.items() <= seen[""].items()

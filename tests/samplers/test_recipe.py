@@ -13,8 +13,10 @@ from bakeoff.samplers.choices import (
     Jacobi,
     Momentum,
     Noise,
+    Order,
     Parameters,
     Schedule,
+    TemperatureSchedule,
     Zigzag,
 )
 from bakeoff.samplers.combinations import DIFFUSION_CHOICES, FAMILIES, why_not
@@ -33,12 +35,30 @@ def floats(least: float, most: float = 1e3, *, open_below: bool = False) -> st.S
 
 def schedules() -> st.SearchStrategy:
     power = floats(0, open_below=True)
-    powers, karras = ["pow_one_minus_t", "one_minus_t_pow"], ["karras_a", "karras_b"]
+    powers, karras = ["pow_one_minus_t", "one_minus_t_pow", "log", "exp"], ["karras_a", "karras_b"]
     ends = {"begin": floats(0.5, 1), "end": floats(0, 0.49)}
+    counts = {"counts": st.sampled_from(["masked", "revealed", "inclusive", "increments"])}
+    names = st.sampled_from(["cosine", "linear", "arccos"])
     return (
-        st.sampled_from([{"name": "cosine"}, {"name": "linear"}])
-        | st.fixed_dictionaries({"name": st.sampled_from(powers), "p": power})
-        | st.fixed_dictionaries({"name": st.sampled_from(karras), "p": power}, optional=ends)
+        st.fixed_dictionaries({"name": names}, optional=counts)
+        | st.fixed_dictionaries({"name": st.sampled_from(powers), "p": power}, optional=counts)
+        | st.fixed_dictionaries(
+            {"name": st.sampled_from(karras), "p": power}, optional=ends | counts
+        )
+    )
+
+
+def orders() -> st.SearchStrategy:
+    return st.fixed_dictionaries(
+        {"rule": st.sampled_from(["confidence", "halton", "random"])},
+        optional={"roll": st.booleans(), "known": st.sampled_from(["keep", "redraw"])},
+    )
+
+
+def temperature_schedules() -> st.SearchStrategy:
+    return st.fixed_dictionaries(
+        {"rule": st.sampled_from(["constant", "linear"])},
+        optional={"end": floats(1e-3), "warmup": st.integers(0, 9)},
     )
 
 
@@ -92,9 +112,13 @@ def recipes() -> st.SearchStrategy[Recipe]:
         "preset": st.sampled_from(["paper", "official"]),
         "steps": st.integers(2, 500),
         "guidance_scale": floats(1),
+        "guidance_schedule": st.sampled_from(["constant", "linear"]),
         "temperature": st.just(0) | floats(1e-3),
+        "temperature_schedule": temperature_schedules(),
         "masking_temperature": st.tuples(floats(0), floats(0)) | floats(0),
         "schedule": schedules(),
+        "order": orders(),
+        "drawn_mask": st.sampled_from(["keep", "suppress", "remask"]),
         "noise": noises(),
         "differential": differentials(),
         "zigzag": zigzags(),
@@ -124,7 +148,7 @@ def test_text_form_reads_back_as_the_same_recipe(recipe: Recipe) -> None:
 
 @given(recipes())
 def test_yaml_form_reads_back_as_the_same_recipe(recipe: Recipe) -> None:
-    written = yaml.safe_dump(recipe.to_dict(), allow_unicode=True)
+    written = yaml.safe_dump(recipe.to_dict())
     assert Recipe.from_dict(yaml.safe_load(written)) == recipe
 
 
@@ -207,6 +231,15 @@ def test_masking_temperature_is_a_pair_or_falls_from_one_number_as_officially() 
     assert Recipe.from_text("masking_temperature=3").masking_temperature == (3, 0.01)
 
 
+def test_null_takes_back_what_a_choice_was() -> None:
+    recipe = Recipe.from_dict({"steps": 4, "masking_temperature": None, "order": None})
+    assert recipe == Recipe(steps=4)
+    back = {"masking_temperature": None, "momentum": 1}
+    assert Recipe.from_dict({"masking_temperature": "4..0"} | back) == Recipe.from_text(
+        "momentum=1"
+    )
+
+
 def test_recipe_cannot_be_changed_and_equals_its_copy() -> None:
     recipe = Recipe.from_text(LINE)
     with pytest.raises(ValueError, match="frozen"):
@@ -257,6 +290,23 @@ def test_recipe_cannot_be_changed_and_equals_its_copy() -> None:
         ("momentum=2(rule=paper_literal,space=logits)", "momentum space has no effect"),
         ("momentum=2(cap=0)", "momentum.cap must be greater than 0, got 0"),
         ("momentum=1 masking_temperature=3", "masking_temperature has no effect with momentum"),
+        ("schedule=log", "schedule 'log' needs its power, as log(8)"),
+        ("schedule=arccos(2)", "schedule 'arccos' takes no power, got 2"),
+        ("schedule=arccos(counts=all)", "schedule.counts 'all' is unknown; known: "),
+        ("order=halon", "order.rule 'halon' is unknown; did you mean 'halton'?"),
+        ("order=random(roll=true)", "order roll has no effect with random: halton rolls"),
+        ("order=halton masking_temperature=3", "no effect with order=halton: tokens stay"),
+        ("order=halton zigzag=random masking_temperature=3", "no effect with order=halton"),
+        ("momentum=1 order=halton(known=redraw)", "known=redraw cannot combine with momentum"),
+        ("guidance_schedule=linear", "guidance_schedule=linear has no effect without guidance"),
+        ("guidance_schedule=cosine", "guidance_schedule 'cosine' is unknown; known: constant"),
+        ("temperature_schedule=linear", "linear needs its end, as linear(0.8)"),
+        ("temperature_schedule=linear(0)", "end must be greater than or equal to 0.001, got 0"),
+        ("temperature_schedule=constant(2)", "constant takes no end: linear does"),
+        ("temperature_schedule=constant", "has no effect without warmup, as constant(warmup=1)"),
+        ("temperature=0 temperature_schedule=linear(2)", "has no effect at temperature 0"),
+        ("drawn_mask=skip", "drawn_mask 'skip' is unknown; known: keep, remask, suppress"),
+        ("jacobi=8 order=halton", "jacobi cannot combine with order"),
         ("argmax_from=-1", "argmax_from must be greater than or equal to 0, got -1"),
         ("steps=4 argmax_from=4", "argmax_from=4 must be below steps=4"),
         ("argmax_from=2 temperature=0", "argmax_from has no effect at temperature 0"),
@@ -325,7 +375,6 @@ def test_wrong_texts_are_refused_in_one_sentence(text: str, message: str) -> Non
         ({"noise": {}}, "noise.curve is missing"),
         ({"noise": True}, "noise.curve 'True' is unknown"),
         ({"noise": ""}, "must have the form name(arguments), got ''"),
-        ({"schedule": None}, "schedule must be a valid dictionary"),
         ({"zigzag": {"rule": ["a"]}}, "zigzag.rule"),
         ({"zigzag": {"rule": "random", "stop": 0}}, "zigzag.stop must be greater than or"),
         ({"momentum": {"order": True}}, "momentum.order must be a valid integer, got True"),
@@ -498,10 +547,10 @@ def test_every_parameter_of_a_choice_is_told_of() -> None:
             told |= {(choice.field, name) for name in parameters.changed}
             values |= {(choice.field, name, value) for name, value in parameters}
     assert "zigzag=masked" in {choice.example for choice in CHOICES}
-    specs = [Schedule, Noise, Differential, Zigzag, Momentum, Jacobi]
+    specs = [Schedule, Order, TemperatureSchedule, Noise, Differential, Zigzag, Momentum, Jacobi]
     assert {*Parameters.__subclasses__()} == {*specs}
     for spec in specs:
-        field = spec.__name__.lower()
+        field = re.sub("(?<=[a-z])(?=[A-Z])", "_", spec.__name__).lower()
         for name, info in spec.model_fields.items():
             assert (field, name) in told
             for value in getattr(info.annotation, "__args__", ()):
@@ -533,8 +582,27 @@ def test_booleans_are_written_as_in_yaml() -> None:
 
 def test_guidance_holds_in_its_interval() -> None:
     recipe = Recipe.from_text("guidance_scale=3 guidance_interval=1..3")
-    assert [recipe.guidance_at(step) for step in range(5)] == [1, 3, 3, 1, 1]
+    assert [recipe.guidance_at(step, 5) for step in range(5)] == [1, 3, 3, 1, 1]
     assert Recipe.from_dict({"guidance_scale": 3, "guidance_interval": [1, 3]}) == recipe
+    grown = Recipe.from_text(f"{recipe} guidance_schedule=linear")
+    assert [grown.guidance_at(step, 5) for step in range(5)] == [1, 1.5, 2, 1, 1]
+    assert Recipe.from_text("guidance_scale=3 guidance_schedule=linear").guidance_at(0, 1) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "factors"),
+    [
+        ("temperature=0.5", [2, 2, 2, 2, 2]),
+        ("temperature=0.5 temperature_schedule=constant(warmup=2)", [1, 1, 2, 2, 2]),
+        ("temperature_schedule=linear(0.5)", [1, 1.25, 1.5, 1.75, 2]),
+        ("temperature_schedule=linear(0.5,warmup=1)", [0.5, 1.25, 1.5, 1.75, 2]),
+    ],
+)
+def test_one_over_the_temperature_goes_straight(text: str, factors: list[float]) -> None:
+    recipe = Recipe.from_text(text)
+    found = [1 / recipe.temperature_at(step, 5) for step in range(5)]
+    assert found == pytest.approx(factors)
+    assert 1 / recipe.temperature_at(0, 1) == pytest.approx(factors[0])
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
 import json
+import math
 import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from bakeoff.samplers.choices import Noise, Schedule
 from bakeoff.samplers.schedules import (
@@ -16,6 +19,7 @@ from bakeoff.samplers.schedules import (
     masked_after,
     masking_temperatures,
     noise_deviation,
+    ratios_after,
     raw_counts,
 )
 
@@ -157,6 +161,8 @@ def test_every_curve_and_schedule_of_a_recipe_is_built() -> None:
     for name in Schedule.model_fields["name"].annotation.__args__:
         if "karras" in name:
             schedule = Schedule(name=name, p=0.6, begin=0.9, end=0.1)
+        elif name in ("log", "exp"):
+            schedule = Schedule(name=name, p=20.0)
         else:
             schedule = Schedule(name=name, p=0.6 if "pow" in name else None)
         ratio = mask_ratio(schedule, torch.linspace(0, 1, 9, dtype=torch.float64))
@@ -172,3 +178,81 @@ def test_karras_forms_approach_the_plain_powers(p: float) -> None:
         near = Schedule(name=karras, p=p, begin=1 - 1e-12, end=1e-12)
         exact = mask_ratio(Schedule(name=power, p=p), t)
         torch.testing.assert_close(mask_ratio(near, t), exact, atol=1e-4, rtol=0)
+
+
+# the reproduction's names: a curve for what is revealed, which is one minus the mask ratio
+MODES = {
+    "root": Schedule(name="one_minus_t_pow", p=0.5),
+    "linear": Schedule(name="linear"),
+    "square": Schedule(name="one_minus_t_pow", p=2.0),
+    "cosine": Schedule(name="cosine"),
+    "arccos": Schedule(name="arccos"),
+}
+
+
+def masked_counts(mode: str, counts: str, steps: str, tokens: int) -> Tensor:
+    schedule = MODES[mode].model_copy(update={"counts": counts})
+    return raw_counts(schedule, int(steps), tokens)
+
+
+def test_golden_increments_are_those_of_maskgit_in_pytorch(golden: Path) -> None:
+    described = json.loads((golden / "maskgit/v1_schedules.json").read_text())["schedules"]
+    for name, revealed in described.items():
+        side, steps, mode = name.split("/")
+        tokens = int(side.split("x")[0]) ** 2
+        left = masked_counts(mode, "increments", steps, tokens)
+        assert left.diff(prepend=torch.tensor([tokens])).neg().tolist() == revealed, name
+
+
+def test_golden_counts_are_those_of_halton_maskgit(golden: Path) -> None:
+    described = json.loads((golden / "maskgit/halton_schedules.json").read_text())
+    for name, revealed in described["halton"].items():
+        side, steps = name.split("/")
+        tokens = int(side) ** 2
+        known = tokens - masked_counts("arccos", "revealed", steps, tokens)
+        floor = torch.arange(1, int(steps) + 1)  # officially one more in every step, at least
+        assert torch.maximum(known, floor).tolist() == revealed, name
+        if int(steps) < tokens:  # and so it is in our loop
+            unknown, loop = torch.tensor([tokens]), []
+            for step, raw in enumerate((tokens - known).tolist()):
+                unknown = masked_after(raw, unknown, last=step == int(steps) - 1)
+                loop.append(tokens - int(unknown))
+            assert loop == revealed, name
+    for name, revealed in described["confidence"].items():
+        side, steps, mode = name.split("/")
+        tokens = int(side) ** 2
+        assert (tokens - masked_counts(mode, "inclusive", steps, tokens)).tolist() == revealed, name
+
+
+@pytest.mark.golden_files("maskgit/jax")
+def test_cosine_counts_are_those_of_the_original_maskgit(golden_file: Any) -> None:
+    for name, masked in golden_file.description["cosine_mask_len"]["values"].items():
+        tokens, steps = map(int, name.split("/"))
+        raw = raw_counts(Schedule(name="cosine"), steps, tokens)
+        assert raw.clamp(min=1).tolist() == masked, name
+    described = golden_file.description["schedule_ratio_values"]
+    total = math.log2(described["total_unknown"])
+    ours = {
+        "uniform": Schedule(name="linear"),
+        "cosine": Schedule(name="cosine"),
+        "log": Schedule(name="log", p=total),
+        "exp": Schedule(name="exp", p=total),
+        **{f"pow{p:g}": Schedule(name="one_minus_t_pow", p=float(p)) for p in (0.5, 2, 3)},
+    }
+    assert ours.keys() == described["values"].keys()
+    for name, schedule in ours.items():
+        found = mask_ratio(schedule, torch.tensor(described["at"], dtype=torch.float64))
+        expected = torch.tensor(described["values"][name], dtype=torch.float64)
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("counts", ["masked", "revealed", "inclusive", "increments"])
+@pytest.mark.parametrize("name", ["cosine", "linear", "arccos"])
+def test_ratios_after_steps_are_the_counts_but_for_rounding(name: str, counts: str) -> None:
+    schedule = Schedule(name=name, counts=counts)  # type: ignore[arg-type]
+    for steps in (1, 2, 7, 30):
+        counted = raw_counts(schedule, steps, 10_000) / 10_000
+        ratios = ratios_after(schedule, steps)
+        last = 1 if steps == 1 and counts == "inclusive" else 0
+        assert ratios[-1] == pytest.approx(last, abs=1e-6)
+        torch.testing.assert_close(counted.double(), ratios, atol=steps * 1e-4, rtol=0)
