@@ -48,3 +48,5 @@ def made_or_none(texts: tuple[str, ...]) -> Recipe | None:
 
 
 RECIPES = st.tuples(*CHOSEN).map(made_or_none).filter(bool)
+# of networks that predict codes alone, and never the mask
+OF_CODES = RECIPES.map(lambda recipe: recipe.model_copy(update={"drawn_mask": "keep"}))

@@ -18,7 +18,7 @@ from bakeoff.samplers.networks.vq import to_uint8
 from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.stopwatch import Stopwatch
 from bakeoff.samplers.trace import StepRecord
-from tests.samplers.masked_recipes import RECIPES
+from tests.samplers.masked_recipes import OF_CODES
 
 SMALL = Path(__file__).parents[1] / "golden/meissonic"  # random weights, official layout
 PLAIN, COMPRESSED = SMALL / "ckpt_plain", SMALL / "ckpt_compressed"
@@ -134,7 +134,7 @@ def test_image_has_the_same_bits_in_every_batch(sampler: MeissonicSampler, text:
     deadline=None,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.function_scoped_fixture],
 )
-@given(recipe=RECIPES, seeds=st.lists(st.integers(0, 10**9), min_size=2, max_size=5))
+@given(recipe=OF_CODES, seeds=st.lists(st.integers(0, 10**9), min_size=2, max_size=5))
 def test_any_recipe_makes_the_same_image_in_any_batch_and_order(
     sampler: MeissonicSampler, recipe: Recipe, seeds: list[int]
 ) -> None:
