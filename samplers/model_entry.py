@@ -43,9 +43,9 @@ class ModelEntry:
 
     `location` is its folder where it is not one that `bakeoff fetch` makes out of `sources`.
     `download_gb` is about the size of all files; `memory_gb` about what a GPU needs, as the makers
-    or the paper measured it, and else that of the weights in float32. `bits` are those that the
-    weights of a pipeline's network are quantized to when it is loaded. A folder that is not in the
-    catalogue has no recipe, and its configuration tells the resolution.
+    or the paper measured it, and else that of the weights as they are loaded. `bits` are those that
+    the weights of a pipeline's network are quantized to when it is loaded. A folder that is not in
+    the catalogue has no recipe, and its configuration tells the resolution.
     """
 
     name: str

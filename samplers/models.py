@@ -5,7 +5,7 @@ independent projects pin; None is the newest, whose commit `bakeoff fetch` notes
 unknown where the makers' code and papers do not tell it. Sizes are about.
 """
 
-from bakeoff.samplers.architectures import LLAMAGEN, MEISSONIC
+from bakeoff.samplers.architectures import DIFFUSERS, LLAMAGEN, MEISSONIC
 from bakeoff.samplers.model_entry import TINY_WEIGHTS, ModelEntry, Source
 from bakeoff.samplers.recipe import Recipe
 
@@ -147,4 +147,117 @@ LLAMAGENS = (
     _llamagen_t2i(2, 512),
 )
 
-MODELS = {entry.name: entry for entry in (*TINY, *MEISSONICS, *LLAMAGENS)}
+# Pipelines of diffusers, in the files that it reads of a repository.
+CLIP_FILES = ("config.json", "model.safetensors")
+T5_FILES = ("config.json", "model.safetensors.index.json", "model-*.safetensors")
+NETWORK_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
+SHARDED_FILES = (
+    *("config.json", "diffusion_pytorch_model.safetensors.index.json"),
+    "diffusion_pytorch_model-*.safetensors",
+)
+
+
+def _pipeline(place: str, revision: str | None = None, **parts: tuple[str, ...]) -> Source:
+    """Return the source of a pipeline: its index, its scheduler, and the files of each part."""
+    names = [f"{part}/{name}" for part, files in parts.items() for name in files]
+    return Source(place, ("model_index.json", "scheduler/*.json", *names), revision=revision)
+
+
+def _amused(side: int) -> ModelEntry:
+    return ModelEntry(
+        name=f"amused-{side}",
+        architecture=DIFFUSERS,
+        recipe=Recipe(steps=12, guidance_scale=10.0),
+        resolution=side,
+        licence="OpenRAIL++",
+        description=f"aMUSEd at {side} pixels, masked like Meissonic; run by diffusers' own loop",
+        sources=(
+            _pipeline(
+                f"amused/amused-{side}",
+                transformer=NETWORK_FILES,
+                vqvae=NETWORK_FILES,
+                text_encoder=CLIP_FILES,
+                tokenizer=("*",),
+            ),
+        ),
+        memory_gb=3.2,
+        download_gb=3.2,
+    )
+
+
+PIPELINES = (
+    ModelEntry(
+        name="sdxl",
+        architecture=DIFFUSERS,
+        recipe=Recipe(steps=50, guidance_scale=5.0),
+        resolution=1024,
+        licence="OpenRAIL++-M",
+        description="Stable Diffusion XL base 1.0",
+        sources=(
+            _pipeline(
+                "stabilityai/stable-diffusion-xl-base-1.0",
+                "462165984030d82259a11f4367a4eed129e94a7b",
+                unet=NETWORK_FILES,
+                vae=NETWORK_FILES,
+                text_encoder=CLIP_FILES,
+                text_encoder_2=CLIP_FILES,
+                tokenizer=("*",),
+                tokenizer_2=("*",),
+            ),
+        ),
+        memory_gb=13.9,
+        download_gb=13.9,
+    ),
+    ModelEntry(
+        name="flux-schnell",
+        architecture=DIFFUSERS,
+        recipe=Recipe(steps=4),
+        resolution=1024,
+        licence="Apache-2.0",
+        description="FLUX.1-schnell with a transformer of 8 bits; give it dtype: bfloat16",
+        sources=(
+            _pipeline(
+                "black-forest-labs/FLUX.1-schnell",
+                "741f7c3ce8b383c54771c7003378a50191e9efe9",
+                transformer=SHARDED_FILES,
+                vae=NETWORK_FILES,
+                text_encoder=CLIP_FILES,
+                text_encoder_2=T5_FILES,
+                tokenizer=("*",),
+                tokenizer_2=("*",),
+            ),
+        ),
+        memory_gb=22,
+        download_gb=33.7,
+        bits=8,
+    ),
+    ModelEntry(
+        name="sd3.5-large",
+        architecture=DIFFUSERS,
+        recipe=Recipe(steps=28, guidance_scale=3.5),
+        resolution=1024,
+        licence="Stability Community",
+        description="Stable Diffusion 3.5 Large, transformer of 4 bits; give it dtype: bfloat16",
+        sources=(
+            _pipeline(
+                "stabilityai/stable-diffusion-3.5-large",
+                "ceddf0a7fdf2064ea28e2213e3b84e4afa170a0f",
+                transformer=SHARDED_FILES,
+                vae=NETWORK_FILES,
+                text_encoder=CLIP_FILES,
+                text_encoder_2=CLIP_FILES,
+                text_encoder_3=T5_FILES,
+                tokenizer=("*",),
+                tokenizer_2=("*",),
+                tokenizer_3=("*",),
+            ),
+        ),
+        memory_gb=15,
+        download_gb=27.7,
+        bits=4,
+    ),
+    _amused(256),
+    _amused(512),
+)
+
+MODELS = {entry.name: entry for entry in (*TINY, *MEISSONICS, *LLAMAGENS, *PIPELINES)}

@@ -46,6 +46,12 @@ def test_what_is_fetched_says_from_where_and_in_files_that_make_a_folder_of_its_
     assert tops >= set(entry.architecture.parts) and len(set(places)) == len(places)
 
 
+def test_the_documentation_names_every_place_that_weights_come_from() -> None:
+    told = (Path(__file__).parents[2] / "docs/models.md").read_text()
+    places = {source.place for entry in MODELS.values() for source in entry.sources}
+    assert not [place for place in places if place not in told]
+
+
 def test_folder_in_an_official_layout_becomes_a_sampler() -> None:
     entry = find_model(CHECKPOINT)
     assert (entry.name, entry.family, entry.recipe) == ("ckpt_plain", "masked", None)
