@@ -27,13 +27,7 @@ from bakeoff.platform.sampling import Workplace
 from bakeoff.platform.store import Store
 from bakeoff.platform.stored import MetricKey
 from bakeoff.platform.study import Study
-from bakeoff.samplers.catalog import (
-    check_downloaded,
-    check_files,
-    check_recipe,
-    weight_files,
-    weights_hash,
-)
+from bakeoff.samplers.catalog import check_downloaded, check_files
 from bakeoff.samplers.errors import InputError
 
 
@@ -93,19 +87,17 @@ def prepare(study: Study, store: Store, batch_size: int, *, retry_failures: bool
             reaches beyond its model's tokens, or a part of the store is damaged.
     """
     models = {entry.model.name: entry.model for entry in study.entries}
-    for model in models.values():  # before files of gigabytes are hashed
-        check_downloaded(model.location)
-    hashes = {
-        name: weights_hash(model.location, model.dtype, compiled=model.compiled)
-        for name, model in models.items()
-    }
+    locations = [model.location for model in models.values() if model.location is not None]
+    for location in locations:  # before files of gigabytes are hashed
+        check_downloaded(location)
+    hashes = {name: model.weights_hash() for name, model in models.items()}
     for entry in study.entries:
         try:
-            check_recipe(entry.model.location, entry.recipe)
+            entry.model.check(entry.recipe)
         except InputError as error:
             raise InputError(f"{entry.name}: {error}") from None
-    for model in models.values():
-        check_files(model.location)
+    for location in locations:
+        check_files(location)
     described = [build_metric(name).info for name in study.metrics]
     metrics = tuple(MetricKey(info.name, info.version) for info in described)
     tries = None if retry_failures else TRIES
@@ -196,11 +188,11 @@ def _note_run(work: Work, started: datetime, run_id: str, workers: int, device: 
 
 def _files(study: Study) -> list[tuple[str, str]]:
     """Return the hash of every file of the study's models."""
-    models = {entry.model.name: entry.model.location for entry in study.entries}
+    models = {entry.model.name: entry.model for entry in study.entries}
     return [
-        (f"{model}/{name}", content)
-        for model, location in models.items()
-        for name, content in weight_files(location).items()
+        (f"{model.name}/{name}", content)
+        for model in models.values()
+        for name, content in model.files().items()
     ]
 
 
