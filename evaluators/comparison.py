@@ -47,12 +47,14 @@ class Pairs(NamedTuple):
 class Decision:
     """What a comparison comes to, and the further prompts that would decide it; None: no number.
 
-    `p_value` is corrected for the other comparisons of its family.
+    `p_value` is corrected for the other comparisons of its family. `decided_after` so many prompts
+    is one that was looked at after each of them.
     """
 
     verdict: Verdict
     p_value: float
     further_prompts: int | None
+    decided_after: int | None = None
 
     def turned(self) -> Self:
         """Return the same decision as the opponent sees it."""

@@ -1,11 +1,12 @@
-"""Confidence sequences: intervals that may be looked at after every prompt, and stopped by.
+"""Comparisons that may be looked at after every prompt, and stopped by: confidence sequences.
 
 An ordinary interval errs in 5 % of studies of a fixed size; looked at again and again, it will
-sooner or later leave out the truth. These hold at all times together.
+sooner or later leave out the truth. These limits hold at all times together, whatever else decides
+how many prompts are asked.
 """
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,81 +14,38 @@ from numpy.typing import ArrayLike, NDArray
 from bakeoff.evaluators.comparison import Verdict
 from bakeoff.evaluators.statistics import CONFIDENCE, Interval
 
-GRID = 1001  # candidate means; limits are rounded outwards to the next one
 MOST_BET = 0.5  # share of the wealth, so that no single prompt ruins a bettor
-
-
-class ConfidenceSequence(NamedTuple):
-    """Lower and upper limits after each prompt [P]; each holds at all times at once."""
-
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-
-    @property
-    def last(self) -> Interval:
-        """The interval after all prompts; [0, 1] before the first."""
-        if not len(self.low):
-            return Interval(0.0, 1.0)
-        return Interval(float(self.low[-1]), float(self.high[-1]))
+HALVINGS = 20  # of 0..1, to find a limit
 
 
 @dataclass(frozen=True)
 class Course:
-    """What a comparison came to, after how many prompts, and the limits that it then had.
+    """What a comparison came to after so many prompts, or after all of them if it is undecided.
 
-    Undecided ones have been through all prompts.
+    The limits are those after all prompts; they and the p-value hold at any time.
     """
 
     verdict: Verdict
     prompts: int
     interval: Interval
+    p_value: float
 
 
-def confidence_sequence(values: ArrayLike, confidence: float = CONFIDENCE) -> ConfidenceSequence:
-    """Return the hedged-capital confidence sequence for the mean of values in [0, 1], [P].
+def courses(
+    family_values: Sequence[ArrayLike],
+    *,
+    equivalent: float | None = None,
+    confidence: float = CONFIDENCE,
+) -> list[Course]:
+    """Return how comparisons side by side went, each from its prompts' win values [P] in order.
 
-    For each candidate mean two bettors, one on more and one on less, stake shares of their wealth
-    that earlier values chose. A candidate is excluded for good once half of their joint wealth
-    is above 1 / (1 - confidence), which happens to the true mean in 1 - confidence of all studies
-    at most. Values are to come in an order that has nothing to do with them.
-
-    Source: Waudby-Smith and Ramdas (2024), "Estimating means of bounded random variables by
-    betting", theorem 3 and equation 26.
-
-    Raises:
-        ValueError: a value lies outside [0, 1].
+    Limits, verdicts and p-values are corrected by Bonferroni, so that any of them is wrong in
+    1 - confidence of studies at most. One without a prompt is no part of the family.
     """
-    array = np.asarray(values, dtype=np.float64)
-    if len(array) and not (array.min() >= 0 and array.max() <= 1):
-        raise ValueError("values must lie in 0..1: bets on anything else have no bound")
-    means = np.linspace(0, 1, GRID)
-    bound = np.log(2 / (1 - confidence))
-    more, less = np.zeros(GRID), np.zeros(GRID)  # logarithms of wealth
-    open_means = np.ones(GRID, dtype=bool)
-    low, high = np.empty(len(array)), np.empty(len(array))
-    for place, (value, bet) in enumerate(zip(array, _bets(array, confidence), strict=True)):
-        with np.errstate(divide="ignore"):
-            up = np.minimum(bet, MOST_BET / means)
-            down = np.minimum(bet, MOST_BET / (1 - means))
-        more += np.log1p(up * (value - means))
-        less += np.log1p(-down * (value - means))
-        open_means &= np.maximum(more, less) < bound
-        left = means[open_means]
-        if not len(left):  # the values are no mean's: keep what was last believed
-            low[place:], high[place:] = low[place - 1], high[place - 1]
-            break
-        step = means[1]
-        low[place], high[place] = max(0.0, left[0] - step), min(1.0, left[-1] + step)
-    return ConfidenceSequence(low, high)
-
-
-def _bets(values: NDArray[np.float64], confidence: float) -> NDArray[np.float64]:
-    """Return the stake before each value, from those before it alone, [P]."""
-    seen = np.arange(1, len(values) + 1)
-    means = (0.5 + np.cumsum(values)) / (seen + 1)
-    variances = (0.25 + np.cumsum((values - means) ** 2)) / (seen + 1)
-    before = np.concatenate([[0.25], variances[:-1]])
-    return np.sqrt(2 * np.log(2 / (1 - confidence)) / (before * seen * np.log(seen + 1)))
+    family = max(1, sum(len(np.asarray(values)) > 0 for values in family_values))
+    strict = 1 - (1 - confidence) / family
+    made = [course(values, equivalent=equivalent, confidence=strict) for values in family_values]
+    return [replace(one, p_value=min(1.0, family * one.p_value)) for one in made]
 
 
 def course(
@@ -97,20 +55,96 @@ def course(
     equivalent: float | None = None,
     confidence: float = CONFIDENCE,
 ) -> Course:
-    """Return how a comparison went that was looked at after every one of values [P].
+    """Return how a comparison went that was looked at after every one of values in 0..1, [P].
 
-    It ends with the first value after which the limits exclude `null`, or with a margin lie within
-    `null` ± `equivalent`.
+    It is decided by the first value after which the limits exclude `null`, or with a margin all
+    beyond `null` ± `equivalent`. Values are to come in an order that has nothing to do with them.
+
+    Raises:
+        ValueError: a value lies outside 0..1.
     """
-    low, high = confidence_sequence(values, confidence)
-    verdicts: dict[Verdict, NDArray[np.bool_]] = {"better": low > null, "worse": high < null}
+    bettors = _Bettors(values, confidence)
+    reached: dict[Verdict, int] = {
+        "better": bettors.first_above(null),
+        "worse": bettors.first_below(null),
+    }
     if equivalent:
         # first, as in `decide`: a difference that shall not matter is none, however sure
-        within = (low > null - equivalent) & (high < null + equivalent)
-        verdicts = {"equivalent": within, **verdicts}
-    done = np.logical_or.reduce(list(verdicts.values()))
-    if not done.any():
-        return Course("undecided", len(low), ConfidenceSequence(low, high).last)
-    last = int(done.argmax())
-    verdict = next(name for name, holds in verdicts.items() if holds[last])
-    return Course(verdict, last + 1, Interval(float(low[last]), float(high[last])))
+        low, high = null - equivalent, null + equivalent
+        both = max(bettors.first_above(low), bettors.first_below(high))
+        reached = {"equivalent": both, **reached}
+    prompts = len(bettors.values)
+    verdict = min(reached, key=lambda one: reached[one])
+    if reached[verdict] >= prompts:
+        return Course("undecided", prompts, bettors.limits(), bettors.p_value(null))
+    return Course(verdict, reached[verdict] + 1, bettors.limits(), bettors.p_value(null))
+
+
+class _Bettors:
+    """Two bettors against each candidate mean: one on values above it, one on values below.
+
+    They stake shares of their wealth that earlier values chose. A mean is excluded for good once
+    half of either's wealth is above 1 / (1 - confidence), which happens to the true mean in
+    1 - confidence of all studies at most. The first excludes all means below one that it excludes,
+    the other all above.
+
+    Source: Waudby-Smith and Ramdas (2024), "Estimating means of bounded random variables by
+    betting", theorem 3 and equation 26.
+    """
+
+    def __init__(self, values: ArrayLike, confidence: float) -> None:
+        self.values = np.asarray(values, dtype=np.float64)
+        if len(self.values) and not (self.values.min() >= 0 and self.values.max() <= 1):
+            raise ValueError("values must lie in 0..1: bets on anything else have no bound")
+        self.bound = np.log(2 / (1 - confidence))
+        self.bets = self._bets()
+
+    def first_above(self, mean: float) -> int:
+        """Return the place of the value with which a mean is too low to be true, else P."""
+        return self._first(self._wealth(self.values, mean))
+
+    def first_below(self, mean: float) -> int:
+        """Return the place of the value with which a mean is too high to be true, else P."""
+        return self._first(self._wealth(1 - self.values, 1 - mean))
+
+    def p_value(self, mean: float) -> float:
+        """Return the p-value of a mean by the most that either bettor ever had."""
+        both = self._wealth(self.values, mean), self._wealth(1 - self.values, 1 - mean)
+        most = max(wealth.max(initial=0.0) for wealth in both)
+        return float(min(1.0, 2 * np.exp(-most)))
+
+    def limits(self) -> Interval:
+        """Return the lowest and the highest mean that is not excluded, to 2 ** -HALVINGS."""
+        low = self._highest_excluded(self.values)
+        high = 1 - self._highest_excluded(1 - self.values)
+        # values that drift are no mean's, and may exclude all: what is disputed is told then
+        return Interval(min(low, high), max(low, high))
+
+    def _highest_excluded(self, values: NDArray[np.float64]) -> float:
+        low, high = 0.0, 1.0
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            if self._first(self._wealth(values, middle)) < len(values):
+                low = middle
+            else:
+                high = middle
+        return low
+
+    def _wealth(self, values: NDArray[np.float64], mean: float) -> NDArray[np.float64]:
+        """Return the logarithm of the wealth of who bets on values above a mean, [P]."""
+        bets = np.minimum(self.bets, MOST_BET / mean) if mean > 0 else self.bets
+        wealth: NDArray[np.float64] = np.log1p(bets * (values - mean)).cumsum()
+        return wealth
+
+    def _first(self, wealth: NDArray[np.float64]) -> int:
+        rich = wealth >= self.bound
+        return int(rich.argmax()) if rich.any() else len(wealth)
+
+    def _bets(self) -> NDArray[np.float64]:
+        """Return the stake before each value, from those before it alone, [P]."""
+        seen = np.arange(1, len(self.values) + 1)
+        means = (0.5 + np.cumsum(self.values)) / (seen + 1)
+        variances = (0.25 + np.cumsum((self.values - means) ** 2)) / (seen + 1)
+        before = np.concatenate([[0.25], variances[:-1]])[: len(self.values)]
+        bets: NDArray[np.float64] = np.sqrt(2 * self.bound / (before * seen * np.log(seen + 1)))
+        return bets

@@ -20,14 +20,18 @@ from bakeoff.evaluators.comparison import (
     wilcoxon_test,
 )
 from bakeoff.evaluators.statistics import Estimate, Interval, WinRate, win_rate_of_counts
+from bakeoff.evaluators.stopping import Course, courses
 from bakeoff.platform.metrics import build_metric
+from bakeoff.platform.rule import Rule, read_stopping
 from bakeoff.platform.views import Row, Views
-from bakeoff.samplers.errors import InputError
 
 
 @dataclass(frozen=True)
 class Meeting:
-    """What two entries have on each common prompt [P]: outcomes of pairs, and means over them."""
+    """What two entries have on each common prompt [P]: outcomes of pairs, and means over them.
+
+    Prompts are in the study's order; the rule is that of a study that was run until decided.
+    """
 
     entry: str
     opponent: str
@@ -39,6 +43,7 @@ class Meeting:
     theirs: NDArray[np.float64]
     is_binary: bool  # whether every value is 0 or 1
     missing: int  # scores of either side without one beside them
+    rule: Rule | None = None
 
     @property
     def win_values(self) -> NDArray[np.float64]:
@@ -58,6 +63,10 @@ class Comparison:
     The difference is the entry's mean less the opponent's in the metric's unit; its p-values stand
     alone. The decision is on the win rate and corrected for the family. Whatever takes a pair is
     None without one.
+
+    In a study that was run until decided, the number of prompts follows from the scores: limits and
+    decision are then those that hold at any time, all of the family together, and what only holds
+    for a fixed number is None.
     """
 
     entry: str
@@ -66,21 +75,9 @@ class Comparison:
     wins: WinRate
     difference: Estimate | None
     correlation: float | None  # of both entries' prompt means
-    sign_p: float
-    wilcoxon_p: float
+    sign_p: float | None
+    wilcoxon_p: float | None
     decision: Decision | None
-
-
-def check_margin(equivalent: float | None) -> None:
-    """Check a margin of win rates that do not matter.
-
-    Raises:
-        InputError: it is no share of wins.
-    """
-    if equivalent is not None and not 0 < equivalent < 0.5:
-        raise InputError(
-            f"equivalent must be a share of wins between 0 and 0.5, got {equivalent:g}"
-        )
 
 
 def comparisons(
@@ -117,6 +114,8 @@ def meetings(
     prompt_ids: Sequence[str] | None = None,
 ) -> list[Meeting]:
     """Return what entries have in common with an opponent, or each two entries of a study, once."""
+    stopping = read_stopping(views, study)
+    rule = stopping.rule if stopping else None
     higher_is_better = build_metric(metric).info.higher_is_better
     named = None if prompt_ids is None else list(prompt_ids)
     rows = views.query(
@@ -128,16 +127,49 @@ def meetings(
         task=task,
         prompt_ids=named,
     )
-    return [_meeting(row, higher_is_better) for row in rows]
+    return [_meeting(row, higher_is_better, rule) for row in rows]
 
 
 def compared(met: Sequence[Meeting], equivalent: float | None = None) -> list[Comparison]:
     """Return the comparisons of one family: verdicts are corrected for all of them."""
+    if met and (rule := met[0].rule):
+        return _compared_anytime(met, rule, equivalent or rule.equivalent)
     decided = decisions([one.win_values for one in met], equivalent=equivalent)
     return [_comparison(one, verdict) for one, verdict in zip(met, decided, strict=True)]
 
 
-def _meeting(row: Row, higher_is_better: bool) -> Meeting:
+def _compared_anytime(
+    met: Sequence[Meeting], rule: Rule, equivalent: float | None
+) -> list[Comparison]:
+    """Return the comparisons of a family in a study that was run until decided."""
+    family = [one.win_values for one in met]
+    made = courses(family, equivalent=equivalent, confidence=1 - rule.level)
+    return [_at_any_time(one, course) for one, course in zip(met, made, strict=True)]
+
+
+def _at_any_time(met: Meeting, course: Course) -> Comparison:
+    """Return a comparison with the limits and decision that hold whenever one looks."""
+    found = _comparison(met, None)
+    won, apart = found.wins.estimate, found.difference
+    if won is None or apart is None:
+        return found
+    limits = None  # of differences, unless they are of yes and no: twice a win rate less one
+    if met.is_binary:
+        limits = Interval(*(2 * limit - 1 for limit in course.interval))
+        if not build_metric(met.metric).info.higher_is_better:
+            limits = Interval(-limits.high, -limits.low)
+    after = None if course.verdict == "undecided" else course.prompts
+    return replace(
+        found,
+        wins=replace(found.wins, estimate=replace(won, interval=course.interval)),
+        difference=replace(apart, interval=limits),
+        sign_p=None,
+        wilcoxon_p=None,
+        decision=Decision(course.verdict, course.p_value, None, after),
+    )
+
+
+def _meeting(row: Row, higher_is_better: bool, rule: Rule | None) -> Meeting:
     above, equal, below = (np.array(row[name], np.int64) for name in ("above", "equal", "below"))
     return Meeting(
         entry=row["entry"],
@@ -150,6 +182,7 @@ def _meeting(row: Row, higher_is_better: bool) -> Meeting:
         theirs=np.array(row["theirs"], np.float64),
         is_binary=row["is_binary"],
         missing=row["missing"],
+        rule=rule,
     )
 
 

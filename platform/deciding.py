@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from math import ceil
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bakeoff.evaluators.stopping import Course, course
+from bakeoff.evaluators.stopping import course
 from bakeoff.platform.benchmarks import Prompt
+from bakeoff.platform.comparisons import meetings
 from bakeoff.platform.metrics import build_metric
+from bakeoff.platform.rule import Rule
 from bakeoff.platform.study import Study
 from bakeoff.platform.views import Views
 from bakeoff.samplers.errors import InputError, shown
@@ -28,79 +27,14 @@ Reach = Mapping[str, int]  # prompts asked for, from the first on, by entry
 
 
 @dataclass(frozen=True)
-class Rule:
-    """When to stop: `level` is the share of studies in which any comparison may be decided wrongly.
+class Round:
+    """What is wanted by the end of a round, as a smaller study, and how far each entry then is."""
 
-    With a margin, what surely lies within ½ ± `equivalent` is decided, too.
-
-    Raises:
-        InputError: either is out of its range.
-    """
-
-    level: float
-    equivalent: float | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 < self.level < 1:
-            raise InputError(
-                f"until_decided {shown(self.level)} must lie between 0 and 1: 0.05 errs in 5 % of "
-                "studies"
-            )
-        if self.equivalent is not None and not 0 < self.equivalent < 0.5:
-            raise InputError(
-                f"equivalent {shown(self.equivalent)} must lie between 0 and 0.5: 0.01 takes win "
-                "rates of 49 to 51 % as equal"
-            )
-
-
-@dataclass(frozen=True)
-class Contest:
-    """Whom the entries of a study meet, on which metric, and when their comparisons are decided."""
-
-    study: str
-    metric: str
-    baseline: str
-    rule: Rule
-    comparisons: int
-
-    @property
-    def confidence(self) -> float:
-        """What each comparison holds, so that all together hold the level: Bonferroni's."""
-        return 1 - self.rule.level / max(1, self.comparisons)
-
-    def courses(self, views: Views, reach: Reach) -> dict[str, Course]:
-        """Return how each entry's comparison went on as many prompts as it was asked for."""
-        rows = views.query(
-            "win_values", study=self.study, metric=self.metric, opponent=self.baseline
-        )
-        higher_is_better = build_metric(self.metric).info.higher_is_better
-        won: dict[str, NDArray[np.float64]] = {}
-        for row in rows:
-            places, above = np.array(row["places"]), np.array(row["above"])
-            asked = places < reach.get(row["entry"], 0)
-            won[row["entry"]] = above[asked] if higher_is_better else 1 - above[asked]
-        return {
-            entry: course(
-                won.get(entry, []), equivalent=self.rule.equivalent, confidence=self.confidence
-            )
-            for entry in reach
-        }
-
-
-@dataclass(frozen=True)
-class Stopping:
-    """How a study that was run until decided came out: see `Contest` for what its parts mean."""
-
-    level: float
-    equivalent: float | None
-    confidence: float
-    metric: str
-    prompts: int  # of the study
+    study: Study
     reach: Reach
-    courses: Mapping[str, Course]  # by entry, without the baseline
 
 
-def check_stopping(study: Study) -> None:
+def check_contest(study: Study) -> None:
     """Check that there is something to decide in a study.
 
     Raises:
@@ -143,43 +77,25 @@ def round_sizes(prompts: int) -> Iterator[int]:
     yield prompts
 
 
-def rounds(study: Study, rule: Rule, look: Callable[[], Views]) -> Iterator[tuple[Study, Reach]]:
-    """Yield what each round wants, as a smaller study, and how far each entry is asked for by then.
+def rounds(study: Study, rule: Rule, look: Callable[[], Views]) -> Iterator[Round]:
+    """Yield the rounds of a study, until all are decided or all prompts are used.
 
-    When the next is asked for, the store holds that, and its newest run of the study lists all
-    entries, and prompts `in_order`: `look` opens it.
+    When the next is asked for, the store holds what the last one wanted, and its newest run of the
+    study asked all entries for as much, prompts `in_order`: `look` opens it.
     """
     (baseline,) = (entry.name for entry in study.entries if entry.baseline)
     undecided = {entry.name for entry in study.entries} - {baseline}
     metric, ordered = deciding_metric(study.metrics), in_order(study.name, study.prompts)
-    contest = Contest(study.name, metric, baseline, rule, len(undecided))
+    confidence = 1 - rule.level / len(undecided)  # as `courses` has it for all of them
     reach: dict[str, int] = {}
     for size in round_sizes(len(ordered)):
         wanted = tuple(one for one in study.entries if one.baseline or one.name in undecided)
         reach |= dict.fromkeys((entry.name for entry in wanted), size)
-        yield replace(study, prompts=ordered[:size], entries=wanted), dict(reach)
-        courses = contest.courses(look(), dict.fromkeys(undecided, size))
-        undecided = {name for name, one in courses.items() if one.verdict == "undecided"}
+        yield Round(replace(study, prompts=ordered[:size], entries=wanted), dict(reach))
+        asked = [prompt.prompt_id for prompt in ordered[:size]]
+        for met in meetings(look(), study.name, metric, opponent=baseline, prompt_ids=asked):
+            made = course(met.win_values, equivalent=rule.equivalent, confidence=confidence)
+            if made.verdict != "undecided":
+                undecided.discard(met.entry)
         if not undecided:
             return
-
-
-def stopping(views: Views, study: str, metric: str | None) -> Stopping | None:
-    """Return how a study came out that was run until decided, by a metric; None of any other."""
-    rows = [row for row in views.query("stopping", study=study) if row["until_decided"]]
-    if not rows or metric is None:
-        return None
-    (row,) = rows
-    reach = dict(zip(row["entries"], row["asked"], strict=True))
-    others = {entry: count for entry, count in reach.items() if entry != row["baseline"]}
-    rule = Rule(row["until_decided"], row["equivalent"])
-    contest = Contest(study, metric, row["baseline"], rule, len(others))
-    return Stopping(
-        rule.level,
-        rule.equivalent,
-        contest.confidence,
-        metric,
-        row["prompts"],
-        reach,
-        contest.courses(views, others),
-    )

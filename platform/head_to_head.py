@@ -22,6 +22,7 @@ class HeadToHead:
     decided_by: str | None  # the metric of the tasks
     tasks: dict[str, Comparison]
     costs: tuple[tuple[str, Standing], ...]
+    level: float | None = None  # of error, of a study that was run until decided
 
     def as_json(self) -> dict[str, Any]:
         """Return the same as plain values."""
@@ -58,11 +59,12 @@ def entries_head_to_head(
     return HeadToHead(
         study=board.study,
         sides=(entry, opponent),
-        equivalent=equivalent,
+        equivalent=board.equivalent,
         comparisons=tuple(compared(met, equivalent)),
         decided_by=board.decided_by,
         tasks=_by_task(views, board, entry, opponent),
         costs=tuple((name, standings[name]) for name in (entry, opponent)),
+        level=board.stopping.rule.level if board.stopping else None,
     )
 
 

@@ -61,7 +61,9 @@ def _correlation(one: Comparison) -> str:
     return NOTHING if one.correlation is None else f"{one.correlation:.2f}"
 
 
-def _p(value: float) -> str:
+def _p(value: float | None) -> str:
+    if value is None:
+        return NOTHING
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
@@ -70,13 +72,20 @@ def _notes(found: HeadToHead) -> Iterator[str]:
     yield (
         "n: prompts, of several seeds the mean. wins %: share of pairs of same prompt and seed "
         f"position that {found.sides[0]} wins, a tie counting half. difference: of the means, in "
-        "the metric's unit. Intervals hold 95 %."
+        "the metric's unit." + ("" if found.level else " Intervals hold 95 %.")
     )
-    yield (
-        f"verdict: on the win rate, p corrected by Holm for the {len(made)} comparisons of the "
-        "first table, and among the tasks for all tasks; where undecided, the further prompts that "
-        "would tell in 80 % of studies. The sign and Wilcoxon tests stand alone."
-    )
+    if found.level:
+        yield (
+            "The study was run until decided, so that n follows from the scores. Verdict, p and "
+            "intervals hold at any time and for all comparisons of their table together, wrongly "
+            f"in {100 * found.level:g} % of studies at most. What needs a fixed n is left out."
+        )
+    else:
+        yield (
+            f"verdict: on the win rate, p corrected by Holm for the {len(made)} comparisons of the "
+            "first table, and among the tasks for all tasks; where undecided, the further prompts "
+            "that would tell in 80 % of studies. The sign and Wilcoxon tests stand alone."
+        )
     if found.equivalent:
         yield f"equivalent: a win rate within {found.equivalent:g} of one half, by Bonferroni."
     yield "ρ: correlation of both sides' prompt means; unpaired, 1 / (1 - ρ) times the prompts."

@@ -14,9 +14,10 @@ from bakeoff.evaluators.statistics import (
     estimate_of_means,
 )
 from bakeoff.platform.benchmarks import known_tasks
-from bakeoff.platform.comparisons import Comparison, check_margin, comparisons
+from bakeoff.platform.comparisons import Comparison, comparisons
 from bakeoff.platform.confirmation import Confirmation, confirmation
 from bakeoff.platform.metrics import build_metric
+from bakeoff.platform.rule import Stopping, check_margin, read_stopping
 from bakeoff.platform.views import Row, Views
 from bakeoff.samplers.errors import InputError, unknown
 
@@ -64,6 +65,7 @@ class Leaderboard:
     equivalent: float | None  # the margin of win rates that do not matter
     confirmation: Confirmation | None  # of the best entry; None where none beats the baseline
     standings: tuple[Standing, ...]
+    stopping: Stopping | None = None  # None: the number of prompts was fixed beforehand
 
     @property
     def family(self) -> int:
@@ -97,7 +99,8 @@ def leaderboard(
 ) -> Leaderboard:
     """Return the standings of a study, by default the last; `decided_by` names a metric.
 
-    `equivalent` is the margin of win rates within which entries are as good as the baseline.
+    `equivalent` is the margin of win rates within which entries are as good as the baseline, by
+    default that at which a run until decided stopped.
 
     Raises:
         InputError: the store holds no run, or the study or metric is unknown, or the margin is no
@@ -105,6 +108,8 @@ def leaderboard(
     """
     check_margin(equivalent)
     study = choose_study(views, study)
+    stopping = read_stopping(views, study)
+    equivalent = equivalent or (stopping.rule.equivalent if stopping else None)
     metrics, unreadable = study_metrics(views, study)
     infos = tuple(metric.info for metric in metrics)
     decided_by = _deciding(infos, decided_by)
@@ -127,8 +132,10 @@ def leaderboard(
         replace(one, is_chosen=chosen is not None and one.entry == chosen.entry)
         for one in standings
     )
+    if stopping and (decided_by, equivalent) == (_deciding(infos, None), stopping.rule.equivalent):
+        stopping = replace(stopping, open=_open(stopping, compared))
     return Leaderboard(
-        study, infos, unreadable, decided_by, baseline, equivalent, chosen, standings
+        study, infos, unreadable, decided_by, baseline, equivalent, chosen, standings, stopping
     )
 
 
@@ -149,6 +156,16 @@ def _deciding(infos: Sequence[MetricInfo], wanted: str | None) -> str | None:
     if wanted is not None and wanted not in able:
         raise unknown("metric", wanted, able)
     return wanted or next(iter(able), None)
+
+
+def _open(stopping: Stopping, compared: Sequence[Comparison]) -> tuple[str, ...]:
+    """Return the entries that are undecided and were not asked for all prompts yet."""
+    return tuple(
+        one.entry
+        for one in compared
+        if stopping.asked[one.entry] < stopping.prompts
+        and (one.decision is None or one.decision.verdict == "undecided")
+    )
 
 
 def _means(

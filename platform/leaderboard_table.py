@@ -14,7 +14,7 @@ from bakeoff.platform.comparisons import Comparison
 from bakeoff.platform.equal_terms import TOLERANCE, Group, Terms
 from bakeoff.platform.folding_table import Column, FoldingTable, Line
 from bakeoff.platform.leaderboard import Leaderboard, Standing
-from bakeoff.platform.verdict_notes import choice_note, verdict_note
+from bakeoff.platform.verdict_notes import choice_note, stopping_notes, verdict_note, wins_note
 
 NOTHING = "–"
 SHARE = (0.0, 1.0)  # metrics of this range are shown in percent
@@ -124,12 +124,10 @@ def notes_of(board: Leaderboard, opponent: str | None = None) -> Iterator[str]:
         "cluster. Means: Wilson for yes-or-no scores with one seed a prompt, Student's t on prompt "
         "means otherwise. Set metrics: leaving out one prompt at a time."
     )
+    if board.stopping:
+        yield from stopping_notes(board, board.stopping)
     if board.baseline and board.decided_by:
-        yield (
-            "wins %: share of pairs of same prompt and seed position in which the entry beats "
-            f"{opponent or board.baseline} on {board.decided_by}, a tie counting half; interval by "
-            f"Agresti and Min's adjustment. {_missing(board)}"
-        )
+        yield f"{wins_note(board, opponent or board.baseline)} {_missing(board)}"
         yield verdict_note(board)
         if board.confirmation and opponent is None:
             yield choice_note(board.confirmation, board.baseline)
@@ -196,13 +194,19 @@ def _control_notes(board: Leaderboard) -> Iterator[str]:
             verdict = (
                 "contains 50 %, as it should"
                 if undecided
-                else "does NOT contain 50 %: chance does this to one control in twenty; with more "
+                else f"does NOT contain 50 %: chance does this to {_one_in(board)}; with more "
                 "prompts it should pass, or the comparison is not fair"
             )
             yield (
                 f"A/A control {standing.entry} is {board.baseline} with other seeds. It wins "
                 f"{value} %; the interval {interval} {verdict}."
             )
+
+
+def _one_in(board: Leaderboard) -> str:
+    if board.stopping:
+        return f"any entry in {100 * board.stopping.rule.level:g} % of studies at most"
+    return "one control in twenty"
 
 
 def _lines(board: Leaderboard) -> Iterator[Line]:
@@ -258,11 +262,13 @@ def _wins(standing: Standing) -> Shown:
 
 
 def verdict(comparison: Comparison | None) -> Shown:
-    """Return what a comparison comes to; below it how many prompts more would decide it."""
+    """Return what a comparison comes to; below it after, or with, how many prompts (more)."""
     decision = comparison.decision if comparison else None
     if decision is None:
         return NOTHING, ""
     further = decision.further_prompts
+    if decision.decided_after:
+        return decision.verdict, f"after {decision.decided_after:,}"
     if not further:
         return decision.verdict, ""
     more = f"{further:,}" if further <= MOST_PROMPTS else f"over {MOST_PROMPTS:,}"

@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from bakeoff.platform.deciding import Reach, Rule, in_order
+from bakeoff.platform.deciding import Reach, in_order
 from bakeoff.platform.execution import RunStopped
 from bakeoff.platform.persistence import persistently
 from bakeoff.platform.provenance import new_run_id, run_row
+from bakeoff.platform.rule import Rule
 from bakeoff.platform.store import Store
 from bakeoff.platform.stored import MetricKey
 from bakeoff.platform.study import Study
+from bakeoff.samplers.catalog import weight_files
 
 Told = dict[str, Any]
 
@@ -51,21 +53,28 @@ class RunNote:
         except OSError as error:
             raise RunStopped(f"the run cannot be noted in the store: {error}") from error
 
-    def is_news(self, store: Store, reach: Reach | None = None) -> bool:
-        """Whether the study's newest run told anything else of it; how far it came only if given.
+    def is_behind(self, store: Store, reach: Reach | None = None) -> bool:
+        """Whether the study's newest run told anything else of it, or asked entries for less.
 
         Raises:
             InputError: a part of the store cannot be read.
         """
-        told = self._told(reach)
+        told = self._reached(store)
+        if told is None:
+            return True
+        return reach is not None and any((told[name] or 0) < far for name, far in reach.items())
+
+    def _reached(self, store: Store) -> Mapping[str, int | None] | None:
+        """Return how far the study's newest run asked; None if it told anything else of it."""
+        told = self._told(None)
         rows = store.read("runs", ["started", *told]).to_pylist()
         same = [row for row in rows if row["study_name"] == self.study.name]
         if not same:
-            return True
+            return None
         newest = max(same, key=lambda row: row["started"])
-        if reach is None:
-            newest["entries"] = [entry | {"prompts": None} for entry in newest["entries"]]
-        return any(newest[name] != value for name, value in told.items())
+        reached = {entry["name"]: entry["prompts"] for entry in newest["entries"]}
+        newest["entries"] = [entry | {"prompts": None} for entry in newest["entries"]]
+        return reached if all(newest[name] == value for name, value in told.items()) else None
 
     def _told(self, reach: Reach | None) -> Told:
         """Return what the row says of the study."""
@@ -101,9 +110,9 @@ class RunNote:
 
     def _files(self) -> list[tuple[str, str]]:
         """Return the hash of every file of the study's models."""
-        models = {entry.model.name: entry.model for entry in self.study.entries}
+        models = {entry.model.name: entry.model.location for entry in self.study.entries}
         return [
-            (f"{model.name}/{name}", content)
-            for model in models.values()
-            for name, content in model.files().items()
+            (f"{model}/{name}", content)
+            for model, location in models.items()
+            for name, content in weight_files(location).items()
         ]

@@ -77,4 +77,4 @@ def lacks(store: Store) -> list[Lack]:
 def _wanted(run: Run) -> Iterator[Wanted]:
     prompts = [Prompt(one["prompt_id"], one["prompt"], task="") for one in run["prompts"]]
     for entry in run["entries"]:
-        yield Wanted(entry, prompts, entry["seeds"])
+        yield Wanted(entry, prompts[: entry["prompts"]], entry["seeds"])  # None: all of them

@@ -1,16 +1,17 @@
 """A run: the study checked, the plan made, the work done, and what became of it."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 from bakeoff.platform.attempts import forget
+from bakeoff.platform.deciding import Reach, check_contest, rounds
 from bakeoff.platform.execution import (
     Device,
     Job,
+    Machine,
     Progress,
     ReferenceSet,
     RunStopped,
@@ -20,14 +21,15 @@ from bakeoff.platform.execution import (
 from bakeoff.platform.heartbeat import beating, check_alone
 from bakeoff.platform.isolation import TRIES
 from bakeoff.platform.metrics import build_metric
-from bakeoff.platform.persistence import persistently
+from bakeoff.platform.noting import RunNote
 from bakeoff.platform.plan import Count, Plan, read_plan
-from bakeoff.platform.provenance import new_run_id, run_row
+from bakeoff.platform.rule import Rule
 from bakeoff.platform.sampling import Workplace
 from bakeoff.platform.store import Store
 from bakeoff.platform.stored import MetricKey
 from bakeoff.platform.study import Study
-from bakeoff.samplers.catalog import check_downloaded, check_files
+from bakeoff.platform.views import Views
+from bakeoff.samplers.catalog import check_downloaded, check_files, check_recipe, weights_hash
 from bakeoff.samplers.errors import InputError
 
 
@@ -44,6 +46,7 @@ class Work:
     batch_size: int
     given_up: int = 0  # samples that failed in earlier runs and are left at that
     retry_failures: bool = False
+    rule: Rule | None = None  # of a run until decided; there is this much to do at most
 
     @property
     def images(self) -> int:
@@ -68,6 +71,11 @@ class Work:
         tries = None if self.retry_failures else TRIES
         return partial(read_plan, self.study, store, self.weights_hashes, self.metrics, tries)
 
+    def part(self, study: Study) -> "Work":
+        """Return what a part of the study lacks by what the store holds now."""
+        part = replace(self, study=study, references=_references(study, self.store))
+        return replace(part, count=part.make_plan().count())
+
 
 @dataclass(frozen=True)
 class Result:
@@ -77,27 +85,40 @@ class Result:
     failed: int
 
 
-def prepare(study: Study, store: Store, batch_size: int, *, retry_failures: bool = False) -> Work:
+def prepare(
+    study: Study,
+    store: Store,
+    batch_size: int,
+    *,
+    retry_failures: bool = False,
+    rule: Rule | None = None,
+) -> Work:
     """Return what is to be done; reads the store and the weight files, loads no model.
 
-    What failed in an earlier run in all its tries is left out, unless it shall be tried again.
+    What failed in an earlier run in all its tries is left out, unless it shall be tried again. With
+    a rule it is the most that may be done: the study is run until decided.
 
     Raises:
         InputError: a model is not downloaded, a weight file is missing or does not fit, a recipe
-            reaches beyond its model's tokens, or a part of the store is damaged.
+            reaches beyond its model's tokens, a part of the store is damaged, or there is nothing
+            to decide.
     """
+    if rule:
+        check_contest(study)
     models = {entry.model.name: entry.model for entry in study.entries}
-    locations = [model.location for model in models.values() if model.location is not None]
-    for location in locations:  # before files of gigabytes are hashed
-        check_downloaded(location)
-    hashes = {name: model.weights_hash() for name, model in models.items()}
+    for model in models.values():  # before files of gigabytes are hashed
+        check_downloaded(model.location)
+    hashes = {
+        name: weights_hash(model.location, model.dtype, compiled=model.compiled)
+        for name, model in models.items()
+    }
     for entry in study.entries:
         try:
-            entry.model.check(entry.recipe)
+            check_recipe(entry.model.location, entry.recipe)
         except InputError as error:
             raise InputError(f"{entry.name}: {error}") from None
-    for location in locations:
-        check_files(location)
+    for model in models.values():
+        check_files(model.location)
     described = [build_metric(name).info for name in study.metrics]
     metrics = tuple(MetricKey(info.name, info.version) for info in described)
     tries = None if retry_failures else TRIES
@@ -105,22 +126,28 @@ def prepare(study: Study, store: Store, batch_size: int, *, retry_failures: bool
     count = plan.count()
     stored = plan.stored
     every = replace(plan, stored=replace(stored, failed={})).count() if stored.failed else count
-    present = store.reference_keys()
-    references = tuple(
-        ReferenceSet(study.benchmark, info.name)
-        for info in described
-        if info.kind == "set" and (study.benchmark, info.name, info.version) not in present
-    )
     return Work(
         study,
         store,
         hashes,
         metrics,
         count,
-        references,
+        _references(study, store),
         batch_size,
         given_up=every.images - count.images,
         retry_failures=retry_failures,
+        rule=rule,
+    )
+
+
+def _references(study: Study, store: Store) -> tuple[ReferenceSet, ...]:
+    """Return the sets of real pictures that a study's metrics have not seen yet."""
+    present = store.reference_keys()
+    described = [build_metric(name).info for name in study.metrics]
+    return tuple(
+        ReferenceSet(study.benchmark, info.name)
+        for info in described
+        if info.kind == "set" and (study.benchmark, info.name, info.version) not in present
     )
 
 
@@ -131,37 +158,68 @@ def carry_out(
     *,
     device: Device | None = None,
     resource: str | None = None,
+    begin: Callable[[Work], object] = lambda step: None,
 ) -> Result:
     """Do the work and report every finished shard; a run without work leaves Ray alone.
 
-    The run is noted in the store before it begins, and also when only the study's text, its entries
-    or its metrics changed, for readers take them from there.
+    Until decided, it is done in rounds; `begin` is told each before it starts. The run is noted in
+    the store before it begins, and also when only the study's text, its entries or its metrics
+    changed, for readers take them from there.
 
     Raises:
         InputError: another run is writing the store, or no node suits what is asked.
         RunStopped: the work cannot go on, or more has failed than the study allows.
     """
     work.store.create()
-    started = datetime.now(UTC)
-    run_id = new_run_id(started)
-    if not work.is_due:
-        _note_run(work, started, run_id, workers or 0, "")
-        return Result(0, 0)
-    check_alone(work.store.path)
-    with beating(work.store.path, run_id):
-        store = work.store.claimed(run_id)
-        forget(store)
-        made = failed = 0
-        with cluster(workers, device, resource) as machine:
-            _note_run(work, started, run_id, machine.workers, machine.device)
-            workplace = Workplace(store, run_id, machine.device, batch_size=work.batch_size)
+    note = RunNote(work.study, work.weights_hashes, work.metrics, work.batch_size, work.rule)
+    made = failed = 0
+    with ExitStack() as until_the_end:
+        workplace: Workplace | None = None
+        for step, reach in _steps(work):
+            if step.is_due and workplace is None:
+                place = _place(work, note, workers, device, resource)
+                workplace, machine = until_the_end.enter_context(place)
+            store = workplace.store if workplace else work.store
+            if step.images or note.is_behind(store, reach):
+                note.write(store, reach)
+            if not step.is_due or workplace is None:
+                continue
+            begin(step)
             # The plan is made now that workers of a killed run can add nothing behind it.
-            job = Job(work.plan_maker(store), work.count, work.references, work.batch_size)
+            job = Job(step.plan_maker(store), step.count, step.references, step.batch_size)
             for done in execute(job, workplace, machine):
                 made, failed = made + done.made, failed + done.failed
                 report(done)
                 _stop_if_failing(work, failed)
-        return Result(made, failed)
+    return Result(made, failed)
+
+
+def _steps(work: Work) -> Iterator[tuple[Work, Reach | None]]:
+    """Yield what is to be done together, and how far entries are asked for then; None: all."""
+    if work.rule is None:
+        yield work, None
+        return
+    for one in rounds(work.study, work.rule, lambda: Views(work.store)):
+        yield work.part(one.study), one.reach
+
+
+@contextmanager
+def _place(
+    work: Work,
+    note: RunNote,
+    workers: int | None,
+    device: Device | None,
+    resource: str | None,
+) -> Iterator[tuple[Workplace, Machine]]:
+    """Give the cluster, and the store as this run's alone to write."""
+    check_alone(work.store.path)
+    with beating(work.store.path, note.run_id):
+        store = work.store.claimed(note.run_id)
+        forget(store)
+        with cluster(workers, device, resource) as machine:
+            note.workers, note.device = machine.workers, machine.device
+            workplace = Workplace(store, note.run_id, machine.device, batch_size=work.batch_size)
+            yield workplace, machine
 
 
 def _stop_if_failing(work: Work, failed: int) -> None:
@@ -171,66 +229,3 @@ def _stop_if_failing(work: Work, failed: int) -> None:
             f"{json.dumps(work.study.fail_on_error)}; the reasons are in "
             f"{work.store.path / 'failures'}"
         )
-
-
-def _note_run(work: Work, started: datetime, run_id: str, workers: int, device: str) -> None:
-    told = _told(work)
-    if not work.images and _newest(work.store, work.study.name) == told:
-        return
-    facts = told | {"batch_size": work.batch_size, "workers": workers, "device": device}
-    facts["files"] = _files(work.study)
-    row = run_row(started, run_id, facts)
-    try:
-        persistently(lambda: work.store.write("runs", run_id, [row]))
-    except OSError as error:
-        raise RunStopped(f"the run cannot be noted in the store: {error}") from error
-
-
-def _files(study: Study) -> list[tuple[str, str]]:
-    """Return the hash of every file of the study's models."""
-    models = {entry.model.name: entry.model for entry in study.entries}
-    return [
-        (f"{model.name}/{name}", content)
-        for model in models.values()
-        for name, content in model.files().items()
-    ]
-
-
-def _told(work: Work) -> dict[str, Any]:
-    """Return what a row of `runs` says of the study."""
-    entries = [
-        {
-            "name": entry.name,
-            "model": entry.model.name,
-            "weights_hash": work.weights_hashes[entry.model.name],
-            "dtype": entry.model.dtype,
-            "compiled": entry.model.compiled,
-            "recipe": str(entry.recipe),
-            "recipe_id": entry.recipe.recipe_id,
-            "seeds": list(entry.seeds),
-            "benchmark": work.study.benchmark,
-            "baseline": entry.baseline,
-        }
-        for entry in work.study.entries
-    ]
-    return {
-        "study_name": work.study.name,
-        "study": work.study.text,
-        "entries": entries,
-        "metrics": [metric._asdict() for metric in work.metrics],
-        "prompts": [
-            {"prompt_id": prompt.prompt_id, "prompt": prompt.prompt}
-            for prompt in work.study.prompts
-        ],
-    }
-
-
-def _newest(store: Store, study_name: str) -> dict[str, Any] | None:
-    """Return what the newest run of a study told of it."""
-    columns = ["started", "study_name", "study", "entries", "metrics", "prompts"]
-    rows: Sequence[dict[str, Any]] = store.read("runs", columns).to_pylist()
-    same = [row for row in rows if row["study_name"] == study_name]
-    if not same:
-        return None
-    newest = max(same, key=lambda row: row["started"])
-    return {key: value for key, value in newest.items() if key != "started"}

@@ -181,6 +181,7 @@ ENTRY = pa.struct(
         ("seeds", pa.list_(pa.int64())),
         ("benchmark", pa.string()),
         ("baseline", pa.bool_()),
+        ("prompts", pa.int64()),  # that it was asked for, the first so many; null: all
     ]
 )
 
@@ -193,6 +194,8 @@ RUNS = pa.schema(
         ("entries", pa.list_(ENTRY)),
         ("metrics", pa.list_(pa.struct([("name", pa.string()), ("version", pa.string())]))),
         ("prompts", pa.list_(pa.struct([("prompt_id", pa.string()), ("prompt", pa.string())]))),
+        ("until_decided", pa.float64()),  # the level of error at which entries stopped; null: not
+        ("equivalent", pa.float64()),  # the margin of win rates within which they did, if any
         ("batch_size", pa.int64()),
         ("workers", pa.int64()),
         ("device", pa.string()),

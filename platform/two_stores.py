@@ -11,6 +11,7 @@ from bakeoff.evaluators.comparison import pairs
 from bakeoff.evaluators.statistics import win_values
 from bakeoff.platform.comparisons import Meeting
 from bakeoff.platform.metrics import build_metric
+from bakeoff.platform.rule import read_stopping
 from bakeoff.platform.views import Row, Views
 from bakeoff.samplers.errors import InputError
 
@@ -21,8 +22,14 @@ def shared_entries(views: Views, others: Views, study: str) -> list[str]:
     """Return the entries that both stores have of a study, in the first one's order.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or a store's number of prompts follows from its scores.
     """
+    for one in (views, others):
+        if read_stopping(one, study):
+            raise InputError(
+                f"study {study!r} was run until decided in {one.store.path}, and two stores "
+                "compare on a fixed number of prompts only: run it there without --until-decided"
+            )
     known = {row["entry"] for row in others.query("study_entries", study=study)}
     names = [row["entry"] for row in views.query("study_entries", study=study)]
     if shared := [name for name in names if name in known]:

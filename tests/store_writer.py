@@ -41,6 +41,10 @@ class StoreWriter:
         costs: dict[str, int] | None = None,  # row-evaluations by entry
         traces: dict[str, list[dict[str, Any]]] | None = None,  # rows by entry, for every sample
         text: str | None = None,  # the study's file
+        until_decided: float | None = None,
+        equivalent: float | None = None,
+        asked: dict[str, int] | None = None,  # the first so many prompts, by entry
+        listed: list[str] | None = None,  # prompt_ids in the run's order, if not that of the scores
         batch_size: int = 10,
         minute: int = 0,
         part: str = "",
@@ -55,8 +59,9 @@ class StoreWriter:
             for name in names
         ]
         run_id = f"run-{study}-{minute}"
-        asked = {}
+        wording = {}
         for entry in entries:
+            entry["prompts"] = (asked or {}).get(entry["name"])
             shard_id = f"{study}-{entry['name'].replace('/', '-')}{part}"
             by_metric = {metric: found.get(entry["name"], {}) for metric, found in scores.items()}
             samples = {s["sample_id"]: s for s in _samples(entry, by_metric, prompts or {})}
@@ -67,7 +72,7 @@ class StoreWriter:
                 {**sample, **cost, "shard_id": shard}
                 for sample, shard in zip(samples.values(), cycle(shards), strict=False)
             ]
-            asked |= {row["prompt_id"]: row["prompt"] for row in rows}
+            wording |= {row["prompt_id"]: row["prompt"] for row in rows}
             store.write("samples", shard_id, rows)
             for metric, by_prompt in by_metric.items():
                 store.write("scores", shard_id, list(_scores(entry, metric, by_prompt)))
@@ -82,7 +87,11 @@ class StoreWriter:
             "study": text,
             "entries": entries,
             "metrics": [{"name": name, "version": version(name)} for name in scores],
-            "prompts": [{"prompt_id": key, "prompt": text} for key, text in asked.items()],
+            "prompts": [
+                {"prompt_id": key, "prompt": wording.get(key, "")} for key in listed or wording
+            ],
+            "until_decided": until_decided,
+            "equivalent": equivalent,
             "batch_size": batch_size,
         }
         store.write("runs", run_id, [run])

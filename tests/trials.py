@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bakeoff.platform.execution import Progress
-from bakeoff.platform.run import Result, carry_out, prepare
+from bakeoff.platform.rule import Rule
+from bakeoff.platform.run import Result, Work, carry_out, prepare
 from bakeoff.platform.sampling import SamplerStage, Workplace
 from bakeoff.platform.scoring import ScorerStage
 from bakeoff.platform.store import Store
@@ -20,10 +21,12 @@ def run(
     batch_size: int = 4,
     workers: int = 1,
     report: Callable[[Progress], object] = lambda progress: None,
+    rule: Rule | None = None,
+    begin: Callable[[Work], object] = lambda step: None,
 ) -> Result:
     """Run a study on the cluster that is up."""
-    work = prepare(study, Store(place), batch_size)
-    return carry_out(work, workers, report, device="cpu")
+    work = prepare(study, Store(place), batch_size, rule=rule)
+    return carry_out(work, workers, report, device="cpu", begin=begin)
 
 
 def bare_run(study: Study, place: Path, *, batch_size: int = 4) -> Result:

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bakeoff.platform.cli.dry_run import show_estimate
 from bakeoff.platform.cli.listing import open_console
+from bakeoff.samplers.errors import InputError
 
 if TYPE_CHECKING:
     from bakeoff.platform.execution import Progress as Done
@@ -54,6 +55,22 @@ def run(
             show_default="any node",
         ),
     ] = None,
+    until_decided: Annotated[
+        float | None,
+        typer.Option(
+            help="Make no more of an entry once its comparison with the baseline is decided; the "
+            "share of studies in which any may be decided wrongly: 0.05.",
+            show_default="all prompts",
+        ),
+    ] = None,
+    equivalent: Annotated[
+        float | None,
+        typer.Option(
+            help="With --until-decided, the margin of win rates that count as equal: 0.02 for "
+            "48..52 %.",
+            show_default="none",
+        ),
+    ] = None,
     retry_failures: Annotated[
         bool,
         typer.Option("--retry-failures", help="Try again what earlier runs gave up."),
@@ -65,45 +82,38 @@ def run(
 ) -> None:
     """Run a study: what its store lacks is made, the rest is left alone."""
     # Here and not above: they load torch and Ray, seconds that `bakeoff --help` need not wait.
-    from bakeoff.platform.run import prepare
+    from bakeoff.platform.execution import RunStopped
+    from bakeoff.platform.rule import Rule
+    from bakeoff.platform.run import carry_out, prepare
     from bakeoff.platform.store import Store
     from bakeoff.platform.study import load_study
 
+    if equivalent is not None and until_decided is None:
+        raise InputError(
+            "equivalent says when a run until decided stops: give --until-decided 0.05"
+        )
+    rule = None if until_decided is None else Rule(until_decided, equivalent)
     console = open_console()
     wanted = load_study(study, limit=limit)
     place = store or str(STORES / wanted.name)
     opened = Store.open_or_plan(place)
-    work = prepare(wanted, opened, batch_size, retry_failures=retry_failures)
+    work = prepare(wanted, opened, batch_size, retry_failures=retry_failures, rule=rule)
+    console.print(f"Study [bold]{wanted.name}[/]: {_size(work)}", highlight=False)
     if dry_run:
-        _tell_size(work, console)
         show_estimate(work, workers, console)
-    else:
-        complete(work, place, console, workers, device, resource)
-
-
-def complete(
-    work: "Work",
-    place: str,
-    console: Console,
-    workers: int | None,
-    device: Literal["cpu", "cuda"] | None,
-    resource: str | None = None,
-) -> None:
-    """Do the work of a study, show where it stands, and end as it went."""
-    from bakeoff.platform.execution import RunStopped
-    from bakeoff.platform.run import carry_out
-
-    _tell_size(work, console)
+        return
     try:
-        with _Bar(work.images, console) as bar:
-            result = carry_out(work, workers, bar.show, device=device, resource=resource)
+        with _Bar(console) as bar:
+            result = carry_out(
+                work, workers, bar.show, device=device, resource=resource, begin=bar.begin
+            )
     except (RunStopped, KeyboardInterrupt) as stop:
         reason = str(stop) or "at your word"
         typer.echo(
             f"bakeoff: stopped, {reason}. Run the same command to go on from here.", err=True
         )
         raise typer.Exit(1) from None
-    _leaderboard(place, work.study.name, console)
+    _leaderboard(place, wanted.name, console)
     _next_steps(place, console)
     if told := _failures(work, result):
         typer.echo(f"bakeoff: {told}", err=True)
@@ -118,16 +128,10 @@ def _failures(work: "Work", result: "Result") -> str:
     columns = ["run_id", "error_type", "message", "attempt"]
     last = max(work.store.read("failures", columns).to_pylist(), key=lambda row: row["run_id"])
     again = "--retry-failures" if work.given_up or last["attempt"] > 1 else "the same command"
-    if all(entry.model.location is None for entry in work.study.entries):
-        again = "when they are mended or there, the same command"
     return (
         f"{failed} images failed, the reasons are in {work.store.path / 'failures'}; the last: "
         f"{last['error_type']}: {' '.join(last['message'].split())}; {again} tries them again"
     )
-
-
-def _tell_size(work: "Work", console: Console) -> None:
-    console.print(f"Study [bold]{work.study.name}[/]: {_size(work)}", highlight=False)
 
 
 def _size(work: "Work") -> str:
@@ -136,14 +140,16 @@ def _size(work: "Work") -> str:
     to_do = f"{work.images} to do" if work.images else f"{done}: nothing to do"
     if work.given_up:
         to_do = f"{work.given_up} failed for good, {to_do}"
-    size = f"{len(study.entries)} entries × {len(study.prompts)} prompts"
-    return f"{size} = {study.images} images, {to_do}"
+    size = f"{len(study.entries)} entries × {len(study.prompts)} prompts = {study.images} images"
+    if work.rule and work.images:
+        return f"{size} at most, {to_do} unless it is decided before"
+    return f"{size}, {to_do}"
 
 
 class _Bar(Progress):
     """The progress of a run: images done, their speed, the time left, failures."""
 
-    def __init__(self, images: int, console: Console) -> None:
+    def __init__(self, console: Console) -> None:
         super().__init__(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -152,10 +158,22 @@ class _Bar(Progress):
             TimeRemainingColumn(),
             TextColumn("{task.fields[failures]}"),
             console=console,
-            disable=not images,
+            disable=True,  # until there is something to do
         )
-        self.failed = 0
-        self.images_task = self.add_task("starting workers", total=images, speed="–", failures="")
+        self.failed = self.images = 0
+        self.doing = "making images"
+        self.images_task = self.add_task("starting workers", total=0, speed="–", failures="")
+
+    def begin(self, step: "Work") -> None:
+        """Add what is to be done next: all, or a round of a run until decided."""
+        self.images += step.images
+        if step.rule:
+            entries, prompts = len(step.study.entries), len(step.study.prompts)
+            self.doing = f"{entries} entries, up to prompt {prompts}"
+        self.update(self.images_task, total=self.images)
+        if self.disable and step.images:
+            self.disable = False
+            self.start()
 
     def show(self, done: "Done") -> None:
         """Add a finished shard."""
@@ -164,7 +182,7 @@ class _Bar(Progress):
         speed = self.tasks[0].speed
         self.update(
             self.images_task,
-            description="making images",
+            description=self.doing,
             speed=f"{speed:.1f} a second" if speed else "–",
             failures=f"[red]{self.failed} failures" if self.failed else "",
         )

@@ -24,7 +24,8 @@ flat AS (
         item.recipe_id,
         item.seeds,
         item.benchmark,
-        item.baseline
+        item.baseline,
+        item.prompts AS asked -- the first so many, of a run until decided
     FROM listed
 )
 SELECT

@@ -1,6 +1,6 @@
 -- The samples of each entry, once each, with the place of their seed in the entry's list: entries
 -- are paired by prompt and this place, not by the seed itself. A store may hold more prompts than the
--- study now names: those are left out.
+-- study now names, or than it asked an entry for: those are left out.
 CREATE OR REPLACE TYPE task_enum AS ENUM (
     SELECT DISTINCT task FROM samples WHERE task IS NOT NULL ORDER BY task
 );
@@ -14,13 +14,16 @@ SELECT
     samples.sample_id,
     samples.task::task_enum AS task,
     asked_prompts.prompt_id,
+    asked_prompts.prompt_place,
     entry_seeds.seed_place,
     samples.row_evaluations,
     samples.shard_id::shard_enum AS shard_id
 FROM samples
 JOIN entries USING (model, weights_hash, recipe_id, benchmark)
 JOIN entry_seeds USING (study, entry, seed)
-JOIN asked_prompts USING (study, prompt_id, prompt);
+JOIN asked_prompts USING (study, prompt_id, prompt)
+WHERE entries.asked IS NULL
+    OR asked_prompts.prompt_place <= entries.asked;
 
 -- A sample made twice counts once. To sort millions of rows for that takes longer than all the rest,
 -- so that only those are looked at where fewer seeds are counted than rows.

@@ -7,6 +7,7 @@ SELECT
     entry_samples.entry,
     entry_samples.task,
     entry_samples.prompt_id,
+    entry_samples.prompt_place,
     entry_samples.seed_place,
     scores.value
 FROM scores

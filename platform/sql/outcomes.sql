@@ -1,10 +1,14 @@
 -- How often each entry of a study scores above, equal to and below an opponent on the same prompt and
--- seed place: one row for each metric and two entries, with lists by prompt of these counts and of both
--- entries' means over the pairs, whether all values are 0 or 1, and how many scores of either have none
--- beside them. Metrics, entries, tasks and prompts are all, or those named; where no opponent is named
--- every two entries meet once, the first in the study's order as the entry.
+-- seed place: one row for each metric and two entries, with lists by prompt, in the study's order, of
+-- these counts and of both entries' means over the pairs, whether all values are 0 or 1, and how many
+-- scores of either have none beside them, of prompts that both were asked for. Metrics, entries, tasks
+-- and prompts are all, or those named; where no opponent is named every two entries meet once, the
+-- first in the study's order as the entry.
 WITH met AS (
-    SELECT mine.entry, theirs.entry AS opponent
+    SELECT
+        mine.entry,
+        theirs.entry AS opponent,
+        coalesce(least(mine.asked, theirs.asked), 1_000_000_000) AS asked -- prompts
     FROM entries AS mine
     JOIN entries AS theirs USING (study)
     WHERE study = $study
@@ -15,7 +19,7 @@ WITH met AS (
         END
 ),
 scored AS (
-    SELECT metric, entry, prompt_id, seed_place, value
+    SELECT metric, entry, prompt_id, prompt_place, seed_place, value
     FROM entry_scores
     WHERE study = $study
         AND ($metric IS NULL OR metric = $metric)
@@ -28,6 +32,7 @@ by_prompt AS (
         met.entry,
         met.opponent,
         scored.prompt_id,
+        scored.prompt_place,
         count(*) FILTER (scored.value > other.value) AS above,
         count(*) FILTER (scored.value = other.value) AS equal,
         count(*) FILTER (scored.value < other.value) AS below,
@@ -47,20 +52,21 @@ counted AS (
         metric,
         entry,
         opponent,
-        list(above ORDER BY prompt_id) AS above,
-        list(equal ORDER BY prompt_id) AS equal,
-        list(below ORDER BY prompt_id) AS below,
-        list(ours ORDER BY prompt_id) AS ours,
-        list(theirs ORDER BY prompt_id) AS theirs,
+        list(above ORDER BY prompt_place) AS above,
+        list(equal ORDER BY prompt_place) AS equal,
+        list(below ORDER BY prompt_place) AS below,
+        list(ours ORDER BY prompt_place) AS ours,
+        list(theirs ORDER BY prompt_place) AS theirs,
         bool_and(is_binary) AS is_binary,
         sum(above + equal + below) AS pairs
     FROM by_prompt
     GROUP BY metric, entry, opponent
 ),
 sizes AS (
-    SELECT metric, entry, count(*) AS scores
+    SELECT metric, entry, asked, count(*) AS scores
     FROM scored
-    GROUP BY metric, entry
+    JOIN (SELECT DISTINCT asked FROM met) ON scored.prompt_place <= asked
+    GROUP BY metric, entry, asked
 ),
 scored_met AS (
     SELECT
@@ -70,8 +76,12 @@ scored_met AS (
         coalesce(own.scores, 0) + coalesce(other.scores, 0) AS scores
     FROM met
     CROSS JOIN study_metrics
-    LEFT JOIN sizes AS own ON own.metric = study_metrics.metric AND own.entry = met.entry
-    LEFT JOIN sizes AS other ON other.metric = study_metrics.metric AND other.entry = met.opponent
+    LEFT JOIN sizes AS own ON own.metric = study_metrics.metric
+        AND own.entry = met.entry
+        AND own.asked = met.asked
+    LEFT JOIN sizes AS other ON other.metric = study_metrics.metric
+        AND other.entry = met.opponent
+        AND other.asked = met.asked
     WHERE study_metrics.study = $study
 )
 SELECT

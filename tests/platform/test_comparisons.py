@@ -24,7 +24,7 @@ from bakeoff.samplers.tiny.grammar import holds
 from tests.store_writer import MISSING, StoreWriter
 
 A, B, C, CONTROL, EMPTY = "m/a", "m/b", "m/c", "m/control", "m/empty"
-PROMPTS = [f"{task}-{number}" for task in "xy" for number in range(20)]
+PROMPTS = [f"{task}-{number:02}" for task in "xy" for number in range(20)]
 NUMBERS = np.random.default_rng(8)
 VALUES = {
     A: NUMBERS.normal(0, 1, (40, 2)),
