@@ -6,12 +6,13 @@ alone, the head sees wanted positions only, and guidance comes before its last p
 """
 
 from collections.abc import Sequence
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
 from bakeoff.samplers.distribution import guide
-from bakeoff.samplers.masked import MaskedSample, sample_masked
+from bakeoff.samplers.masked import MaskedSample, Predict, sample_masked
 from bakeoff.samplers.networks.meissonic import Condition, MeissonicTransformer
 from bakeoff.samplers.networks.meissonic_blocks import Modulations
 from bakeoff.samplers.recipe import Recipe
@@ -22,6 +23,28 @@ from bakeoff.samplers.trace import Callback
 LATEST = 2  # timesteps whose modulations are kept: Z-sampling goes to and fro between two
 BLOCK = 256  # rows of logits
 CPU_TOKENS = 1024  # of all rows together, that a CPU takes at once
+
+
+class Guided(Predict, Protocol):
+    """The prediction of a batch that can be taken apart."""
+
+    @property
+    def mask_token_id(self) -> int:
+        """The id of a token not yet known."""
+        ...
+
+    @property
+    def mask_code(self) -> int | None:
+        """The last logit, if it stands for the mask."""
+        ...
+
+    def part(self, images: slice) -> Self:
+        """Return the prediction of some of the images."""
+        ...
+
+    def row_length(self, tokens: int) -> int:
+        """Return the length of the sequence that the network sees for an image of K tokens."""
+        ...
 
 
 class GuidedNetwork:
@@ -47,6 +70,21 @@ class GuidedNetwork:
         self.rows = {0.0: unconditional, 1.0: conditional, None: both}
         self.conditions = {key: embedded[rows] for key, rows in self.rows.items()}
         self.modulated: dict[int, list[Modulations]] = {}  # by timestep, for `embedded`
+
+    @property
+    def mask_token_id(self) -> int:
+        """The id of a token not yet known."""
+        return self.network.config.mask_token_id
+
+    @property
+    def mask_code(self) -> None:
+        """No logit stands for the mask."""
+        return None
+
+    def row_length(self, tokens: int) -> int:
+        """Return how many positions of text and image a row has for an image of K tokens."""
+        cells = 4 if self.network.config.downsample else 1
+        return self.embedded.context.shape[1] + tokens // cells
 
     def part(self, images: slice) -> "GuidedNetwork":
         """Return the network for some of the images."""
@@ -95,7 +133,7 @@ class GuidedNetwork:
 
 
 def sample_in_groups(
-    predict: GuidedNetwork,
+    predict: Guided,
     start: Tensor,
     recipe: Recipe,
     seeds: Sequence[int],
@@ -106,16 +144,17 @@ def sample_in_groups(
     A GPU wants all. A CPU gains nothing from more rows, and is faster while what a step makes stays
     in its cache. A callback is to see the whole batch. The images are the same in every case.
     """
-    config, size = predict.network.config, len(start)
+    size, mask, mask_code = len(start), predict.mask_token_id, predict.mask_code
     if start.device.type == "cpu" and callback is None:
-        cells = 4 if config.downsample else 1
-        row = predict.embedded.context.shape[1] + start[0].numel() // cells
-        size = max(1, CPU_TOKENS // (2 * row))
+        size = max(1, CPU_TOKENS // (2 * predict.row_length(start[0].numel())))
     samples = []
     for first in range(0, len(start), size):
         some = slice(first, first + size)
         streams = Streams(seeds[some], start.device)
-        network, mask = predict.part(some), config.mask_token_id
-        samples.append(sample_masked(network, start[some], mask, recipe, streams, callback))
+        samples.append(
+            sample_masked(
+                predict.part(some), start[some], mask, recipe, streams, callback, mask_code
+            )
+        )
     tokens = torch.cat([sample.tokens for sample in samples])
     return MaskedSample(tokens, samples[0].row_evaluations, samples[0].network_calls)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bakeoff.samplers.errors import InputError
+from bakeoff.samplers.networks.compiled import compile_backbone
 from bakeoff.samplers.networks.linear import Linear
 from bakeoff.samplers.networks.meissonic_blocks import (
     SINUSOID,
@@ -257,14 +258,8 @@ class MeissonicTransformer(nn.Module):
         return image.unflatten(1, grid)
 
     def compile_blocks(self, **options: Any) -> None:
-        """Compile the blocks, whose shapes stay the same over a generation.
-
-        On a GPU their launches are recorded as one CUDA graph. `options` go to `torch.compile`.
-        """
-        device = next(self.parameters()).device.type
-        mode = {"mode": "reduce-overhead"} if device == "cuda" else {}
-        compiled = torch.compile(self.backbone, dynamic=False, **{**mode, **options})
-        self.backbone = compiled  # type: ignore[method-assign]
+        """Compile the blocks; `options` go to `torch.compile`."""
+        compile_backbone(self, **options)
 
     @torch.no_grad()
     def init_weights(self, generator: torch.Generator | None = None) -> None:

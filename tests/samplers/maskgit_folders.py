@@ -35,17 +35,16 @@ def golden_weights(name: str, folder: Path = GOLDEN) -> dict[str, Tensor]:
 
 
 def write_folder(
-    folder: Path, form: str, *, labels: list[str] | None = None, **changes: Tensor
+    folder: Path, form: str, *, classes: list[str] | None = None, **changes: Tensor
 ) -> Path:
     """Write a folder of a form; `changes` replace weights of its transformer."""
     network, tokenizer = folder / "MaskGIT", folder / "VQGAN"
     for part in (network, tokenizer):
         part.mkdir(parents=True)
-    config: dict[str, Any] = {} if form == "jax" else {"heads": HEADS}
-    if labels:
-        config["labels"] = labels
-    if config:
-        (network / "config.json").write_text(json.dumps(config))
+    if form != "jax":
+        (network / "config.json").write_text(json.dumps({"heads": HEADS}))
+    if classes:
+        (folder / "classes.json").write_text(json.dumps(classes))
     if form == "jax":
         weights = golden_weights("jax_transformer") | changes
         write_flax(network / "maskgit_imagenet256_checkpoint", weights)
@@ -59,7 +58,6 @@ def write_folder(
         torch.manual_seed(0)
         vq = LlamaGenVQ(LlamaGenVQConfig.from_dict(SMALL_VQ))
         torch.save({"model": vq.state_dict()}, tokenizer / "vq_ds16_c2i.pt")
-        (tokenizer / "config.json").write_text(json.dumps(SMALL_VQ))
     return folder
 
 
