@@ -71,9 +71,7 @@ class Classes:
             found = self._ids.get(key) or self._by_number(key)
             if len(found) > 1:
                 spelled = " or ".join(repr(self.labels[id]) for id in found)
-                raise InputError(
-                    f"prompt {shown(prompt)} names {len(found)} classes: say {spelled}"
-                )
+                raise InputError(f"prompt {shown(prompt)} names several classes: say {spelled}")
             if found:
                 return found[0]
         raise self._unknown(prompt, key)
