@@ -1,14 +1,26 @@
 """The dashboard's entry: opens the store that BAKEOFF_STORE names and shows one of its pages."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Literal
 
 import duckdb
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
 from bakeoff.dashboards.look import empty, frame, refused
-from bakeoff.dashboards.pages import arena, head_to_head, leaderboard, sql, win_rates
+from bakeoff.dashboards.pages import (
+    arena,
+    design_choices,
+    efficiency,
+    head_to_head,
+    leaderboard,
+    runs,
+    sql,
+    trajectories,
+    win_rates,
+)
 from bakeoff.platform.leaderboard import Leaderboard
 from bakeoff.platform.leaderboard import leaderboard as read_leaderboard
 from bakeoff.platform.views import STORE_VARIABLE, Views, fingerprint, open_views
@@ -20,22 +32,35 @@ PAGES: dict[str, Page] = {
     "Win rates": win_rates.page,
     "Head to head": head_to_head.page,
     "Arena": arena.page,
+    "Efficiency": efficiency.page,
+    "Trajectories": trajectories.page,
+    "Design choices": design_choices.page,
+    "Runs": runs.page,
     "SQL": sql.page,
 }
+ALL_BENCHMARKS = "all benchmarks"
 FRESH_SECONDS = 10  # how old an answer may be on whether the store has changed
 
 
 def main() -> None:
     """Show the page that the address names, or one sentence on what is missing."""
-    shown = st.navigation(
-        [
-            st.Page(partial(_draw, page), title=title, url_path=title.lower().replace(" ", "-"))
-            for title, page in PAGES.items()
-        ],
-        position="top",
-    )
+    first, *others = PAGES
+    # The first has the address "/" alone: its name in an address is that of a copy.
+    pages = [_page(first, "first"), *map(_page, others), _page(first, visibility="hidden")]
+    shown = st.navigation(pages, position="top")
     frame(shown.title)
     shown.run()
+
+
+def _page(
+    title: str, path: str | None = None, visibility: Literal["visible", "hidden"] = "visible"
+) -> StreamlitPage:
+    return st.Page(
+        partial(_draw, PAGES[title]),
+        title=title,
+        url_path=path or title.lower().replace(" ", "-"),
+        visibility=visibility,
+    )
 
 
 def _draw(page: Page) -> None:
@@ -55,14 +80,28 @@ def _draw(page: Page) -> None:
 
 
 def _draw_study(page: Page, views: Views, key: str) -> None:
-    studies = [row["study"] for row in views.query("studies")]
-    if not studies:
+    found = views.query("studies")
+    if not found:
         empty("The store holds no run yet. Fill it with `bakeoff run --store DIR`.")
         return
-    study = studies[0]
-    if len(studies) > 1:
-        study = st.selectbox("Study", studies, key="study", bind="query-params", width=320)
+    study = _study({row["study"]: row["benchmark"] for row in found})
     page(views, key, _board(views, key, study))
+
+
+def _study(benchmarks: Mapping[str, str]) -> str:
+    """Return the study that people choose, the last at first; `benchmarks` are those of studies."""
+    studies = list(benchmarks)
+    if len(studies) == 1:
+        return studies[0]
+    with st.container(horizontal=True):
+        distinct = sorted(set(benchmarks.values()))
+        if len(distinct) > 1:
+            options = [ALL_BENCHMARKS, *distinct]
+            asked = st.selectbox(
+                "Benchmark", options, key="benchmark", bind="query-params", width=220
+            )
+            studies = [one for one in studies if asked in (ALL_BENCHMARKS, benchmarks[one])]
+        return st.selectbox("Study", studies, key="study", bind="query-params", width=320)
 
 
 @st.cache_data(ttl=FRESH_SECONDS, show_spinner=False)

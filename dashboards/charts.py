@@ -1,17 +1,24 @@
-"""Altair charts of what the leaderboard computed; nothing is computed here."""
+"""Altair charts of scores and wins; nothing is computed here.
+
+Every scale has its limits given, as a chart is drawn before its data arrive.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
 
-from bakeoff.dashboards.colors import DIVERGING
+from bakeoff.dashboards.colors import DIVERGING, Look
 from bakeoff.evaluators.comparison import Decision, Verdict
 from bakeoff.evaluators.metric import MetricInfo
-from bakeoff.platform.leaderboard import Standing
+from bakeoff.evaluators.statistics import Estimate
 from bakeoff.platform.win_matrix import Cell
 
 ROW_HEIGHT = 28
+AXIS_HEIGHT = 90  # what an axis with its title takes of a chart
+MARGIN = 0.03  # of a scale, free at each end
+Range = tuple[float | None, float | None]
+UNBOUNDED: Range = (None, None)
 CELL_HEIGHT = 44
 VERDICT_MARKS: Mapping[Verdict, str] = {
     "better": "▲",
@@ -24,80 +31,117 @@ WIN_TOOLTIP = (
     *("n", "wins, ties, losses", "left out"),
 )
 Layers = alt.LayerChart | alt.FacetChart
-LABELS = alt.Axis(labelLimit=260, labelOverlap=False)  # an entry's name is never left out
+# On a phone entries are named by their recipes: colors tell the models.
+NARROW = "containerSize()[0] < 500"
+LABELS = alt.Axis(
+    labelLimit=alt.ExprRef(f"{NARROW} ? 150 : 300"),
+    labelExpr=f"{NARROW} ? (split(datum.label, '/')[1] || datum.label) : datum.label",
+    labelOverlap=False,  # no name is left out
+    title=None,
+)
+
+
+def unit_of(info: MetricInfo) -> str:
+    """Return a metric's name, unit and direction, as axes have it."""
+    better = "higher" if info.higher_is_better else "lower"
+    return f"{info.name} ({info.unit}, {better} is better)"
+
+
+def limits(values: Sequence[float], within: Range = UNBOUNDED) -> list[float]:
+    """Return where a scale of values, one at least, begins and ends: with room, within a range."""
+    low, high = min(values), max(values)
+    room = MARGIN * ((high - low) or abs(high) or 1.0)
+    least, most = within
+    return [
+        low - room if least is None else max(low - room, min(low, least)),
+        high + room if most is None else min(high + room, max(high, most)),
+    ]
+
+
+def span(estimate: Estimate) -> dict[str, Any]:
+    """Return an estimate as charts have it, the value in place of an interval that is none."""
+    low, high = estimate.interval or (estimate.value, estimate.value)
+    return {"value": estimate.value, "low": low, "high": high, "prompts": estimate.prompts}
 
 
 def interval_chart(
-    standings: Sequence[Standing], info: MetricInfo, colors: Mapping[str, str]
+    found: Mapping[str, Estimate],
+    looks: Mapping[str, Look],
+    title: str,
+    *,
+    within: Range = UNBOUNDED,
+    null: float | None = None,
 ) -> Layers:
-    """Return each entry's value as a point on its interval."""
-    rows: list[dict[str, Any]] = [
-        {
-            "entry": standing.entry,
-            "model": standing.model,
-            "value": found.value,
-            "low": found.interval.low if found.interval else found.value,
-            "high": found.interval.high if found.interval else found.value,
-            "prompts": found.prompts,
-        }
-        for standing in standings
-        if (found := standing.scores.get(info.name))
-    ]
-    better = "higher" if info.higher_is_better else "lower"
-    title = f"{info.name} ({info.unit}, {better} is better), 95 % intervals"
-    order = [standing.entry for standing in standings]
-    # Given, as the chart is drawn before its data arrive.
-    limits = [min(row["low"] for row in rows), max(row["high"] for row in rows)]
-    base = alt.Chart(alt.Data(values=rows)).encode(
-        y=alt.Y("entry:N", sort=order, title=None, axis=LABELS),
+    """Return estimates by name, one at least, as points on their intervals, each in its look.
+
+    `within` is the range of the values, and `null` what they are held against.
+    """
+    rows = [{"name": name} | span(estimate) for name, estimate in found.items()]
+    ends = [row[end] for row in rows for end in ("low", "high")]
+    names, own = list(found), [looks[name] for name in found]
+    data = alt.Data(values=rows)
+    base = alt.Chart(data).encode(
+        y=alt.Y("name:N", sort=names, axis=LABELS),
         color=alt.Color(
-            "model:N",
-            scale=alt.Scale(domain=list(colors), range=list(colors.values())),
-            legend=alt.Legend(orient="top", title=None),
+            "name:N",
+            scale=alt.Scale(domain=names, range=[look.color for look in own]),
+            legend=None,
         ),
-        tooltip=["entry:N", "value:Q", "low:Q", "high:Q", "prompts:Q"],
+        tooltip=["name:N", "value:Q", "low:Q", "high:Q", "prompts:Q"],
     )
-    span = base.mark_rule(size=3, opacity=0.6).encode(
-        x=alt.X(
-            "low:Q",
-            title=title,
-            scale=alt.Scale(domain=limits, nice=True),
-            axis=alt.Axis(tickCount=8),
+    ends += [] if null is None else [null]
+    scale = alt.Scale(domain=limits(ends, within), nice=False)
+    axis = alt.Axis(tickCount=8)
+    line = base.mark_rule(size=3, opacity=0.6).encode(
+        x=alt.X("low:Q", title=title, scale=scale, axis=axis), x2="high:Q"
+    )
+    point = base.mark_point(filled=True, size=90, opacity=1).encode(
+        x="value:Q",
+        shape=alt.Shape(
+            "name:N",
+            scale=alt.Scale(domain=names, range=[look.shape for look in own]),
+            legend=None,
         ),
-        x2="high:Q",
     )
-    point = base.mark_point(filled=True, size=90, opacity=1).encode(x="value:Q")
-    return alt.layer(span, point).properties(height=ROW_HEIGHT * len(rows) + 100)
+    layers = [line, point]
+    if null is not None:
+        held = alt.Chart(data).mark_rule(color="#888888", strokeDash=[4, 4])
+        layers.insert(0, held.encode(x=alt.datum(null)))
+    return alt.layer(*layers).properties(height=ROW_HEIGHT * len(rows) + AXIS_HEIGHT)
 
 
 def win_heat_map(found: Sequence[Cell], order: Sequence[str], columns: Sequence[str]) -> Layers:
     """Return how often each row's entry beats each column's, with n and verdict in every cell."""
-    rows = [row for cell in found if (row := _win_cell(cell))]
+    rows = [row for cell in found if (row := win_cell(cell))]
     base = alt.Chart(alt.Data(values=rows)).encode(
         x=alt.X(
             "column:N",
             sort=list(columns),
             title=None,
-            axis=alt.Axis(labelLimit=200, labelAngle=-40, labelOverlap=False, orient="top"),
+            axis=alt.Axis(labelLimit=240, labelAngle=-40, labelOverlap=False, orient="top"),
         ),
-        y=alt.Y("entry:N", sort=list(order), title="wins of", axis=LABELS),
+        y=alt.Y("entry:N", sort=list(order), axis=LABELS),
         tooltip=[alt.Tooltip(f"{name}:N") for name in WIN_TOOLTIP],
     )
     cells = base.mark_rect().encode(
         color=alt.Color(
             "share:Q",
             scale=alt.Scale(scheme=DIVERGING, domain=[0, 1], reverse=True),
-            legend=alt.Legend(title="win rate", format="%"),
+            legend=None,
         )
     )
     ink = alt.condition("abs(datum.share - 0.5) > 0.3", alt.value("white"), alt.value("#1a1a1a"))
     share = base.mark_text(dy=-6, fontSize=13).encode(text="marked:N", color=ink)
     count = base.mark_text(dy=9, fontSize=9).encode(text="n:N", color=ink)
-    rows_shown = len({row["entry"] for row in rows})
-    return alt.layer(cells, share, count).properties(height=CELL_HEIGHT * rows_shown + 120)
+    shown = len({row["entry"] for row in rows})
+    return alt.layer(cells, share, count).properties(
+        height=CELL_HEIGHT * shown + 190,
+        padding={"left": 0, "top": 0, "bottom": 0, "right": 90},  # for the last column's name
+    )
 
 
-def _win_cell(cell: Cell) -> dict[str, Any] | None:
+def win_cell(cell: Cell) -> dict[str, Any] | None:
+    """Return what a cell says, as charts and tables have it; None without a pair."""
     one = cell.comparison
     wins, decision = one.wins.estimate, one.decision
     if wins is None:
@@ -110,6 +154,7 @@ def _win_cell(cell: Cell) -> dict[str, Any] | None:
         "share": wins.value,
         "marked": f"{100 * wins.value:.0f} {mark}".rstrip(),
         "percent": f"{100 * wins.value:.1f}",
+        "prompts": wins.prompts,
         "n": f"n {wins.prompts}",
         "interval": f"{100 * interval.low:.1f} to {100 * interval.high:.1f} %"
         if interval

@@ -5,15 +5,14 @@ from typing import Any, Final, Literal
 
 import altair as alt
 
-from bakeoff.dashboards.charts import Layers
-from bakeoff.dashboards.colors import recipe_shapes
+from bakeoff.dashboards.charts import AXIS_HEIGHT, LABELS, Layers, limits, span, unit_of
+from bakeoff.dashboards.colors import Look
 from bakeoff.evaluators.metric import MetricInfo
 from bakeoff.platform.efficiency import STAGES, Memory, Spot, StageTime
 
 PLOT_HEIGHT = 420
 ROW_HEIGHT = 24
 WIDE = 20.0  # times: from here on a cost is drawn on a logarithmic scale
-LABELS = alt.Axis(labelLimit=260, labelOverlap=False, title=None)
 # Okabe and Ito's, the network's the strongest, as it is what recipes change.
 STAGE_COLORS: Final = {
     "text": "#56B4E9",
@@ -27,70 +26,75 @@ STAGE_COLORS: Final = {
 
 
 def front_chart(
-    spots: Sequence[Spot], info: MetricInfo, cost_title: str, colors: Mapping[str, str]
+    spots: Sequence[Spot], info: MetricInfo, cost_title: str, looks: Mapping[str, Look]
 ) -> Layers:
     """Return entries between cost and quality with their intervals; the front is a line, named."""
-    rows = [_spot_row(spot) for spot in spots]
-    shapes = recipe_shapes([spot.entry for spot in spots])
-    better = "higher" if info.higher_is_better else "lower"
+    front = [spot.entry for spot in spots if spot.is_on_front]
+    rows = [
+        _spot_row(spot) | {"turn": front.index(spot.entry) % 2 if spot.is_on_front else None}
+        for spot in spots
+    ]
+    names, own = [spot.entry for spot in spots], [looks[spot.entry] for spot in spots]
     spent = [spot.cost for spot in spots]
+    least, most = min(spent), max(spent)
+    space = (most - least) or most or 1.0
+    room = [max(0.0, least - 0.05 * space), most + 0.15 * space]  # names stand to the right
     kind: Literal["log", "linear"] = "linear"
-    if min(spent) > 0 and max(spent) > WIDE * min(spent):
-        kind = "log"
-    room = [0.95 * min(spent), 1.12 * max(spent)]  # names stand to the right of their points
+    if least > 0 and most > WIDE * least:
+        kind, room = "log", [0.85 * least, 1.5 * most]
     base = alt.Chart(alt.Data(values=rows)).encode(
-        x=alt.X("cost:Q", title=cost_title, scale=alt.Scale(type=kind, domain=room, nice=False)),
+        x=alt.X(
+            "cost:Q",
+            title=cost_title,
+            scale=alt.Scale(type=kind, domain=room, nice=False),
+            axis=alt.Axis(tickCount=8),
+        ),
         tooltip=["entry:N", "recipe:N", "cost:Q", "value:Q", "low:Q", "high:Q", "prompts:Q"],
     )
-    quality = alt.Y(
-        "value:Q",
-        title=f"{info.name} ({info.unit}, {better} is better)",
-        scale=alt.Scale(zero=False, nice=True),
-    )
+    ends = [row[end] for row in rows for end in ("low", "high")]
+    scale = alt.Scale(domain=limits(ends, info.range), zero=False, nice=False)
+    quality = alt.Y("value:Q", title=unit_of(info), scale=scale)
     ink = alt.Color(
-        "model:N",
-        scale=alt.Scale(domain=list(colors), range=list(colors.values())),
-        legend=alt.Legend(orient="top", title=None),
+        "entry:N",
+        scale=alt.Scale(domain=names, range=[look.color for look in own]),
+        legend=None,
     )
     best = alt.datum.front == "yes"
     line = base.transform_filter(best).mark_line(
         interpolate="step-after", strokeDash=[5, 4], color="#888888", opacity=0.9
     )
-    span = base.mark_rule(opacity=0.45, strokeWidth=2).encode(
-        y=alt.Y("low:Q", scale=alt.Scale(zero=False)), y2="high:Q", color=ink
+    interval = base.mark_rule(opacity=0.45, strokeWidth=2).encode(
+        y=alt.Y("low:Q", scale=scale), y2="high:Q", color=ink
     )
     point = base.mark_point(filled=True, size=110).encode(
         y=quality,
         color=ink,
         shape=alt.Shape(
             "entry:N",
-            scale=alt.Scale(domain=list(shapes), range=list(shapes.values())),
+            scale=alt.Scale(domain=names, range=[look.shape for look in own]),
             legend=None,
         ),
         opacity=alt.condition(best, alt.value(1.0), alt.value(0.55)),
     )
-    name = (
-        base.transform_filter(best)
-        .mark_text(align="left", dx=9, dy=-9, fontSize=12, fontWeight="bold", limit=190)
+    labels = [  # by turns above and below, so that neighbours' stay apart
+        base.transform_filter(best & (alt.datum.turn == turn))
+        .mark_text(align="left", dx=9, dy=dy, fontSize=12, fontWeight="bold", limit=190)
         .encode(y=quality, text="name:N", color=ink)
-    )
-    return alt.layer(span, line.encode(y=quality), point, name).properties(height=PLOT_HEIGHT)
+        for turn, dy in enumerate((-10, 12))
+    ]
+    layers = (interval, line.encode(y=quality), point, *labels)
+    return alt.layer(*layers).properties(height=PLOT_HEIGHT)
 
 
 def _spot_row(spot: Spot) -> dict[str, Any]:
-    low, high = spot.quality.interval or (spot.quality.value, spot.quality.value)
     return {
         "entry": spot.entry,
         "name": spot.entry.partition("/")[2] or spot.entry,
         "model": spot.model,
         "recipe": spot.recipe[:200],
         "cost": spot.cost,
-        "value": spot.quality.value,
-        "low": low,
-        "high": high,
-        "prompts": spot.quality.prompts,
         "front": "yes" if spot.is_on_front else "no",
-    }
+    } | span(spot.quality)
 
 
 def stage_chart(times: Sequence[StageTime]) -> alt.Chart:
@@ -106,22 +110,29 @@ def stage_chart(times: Sequence[StageTime]) -> alt.Chart:
         for one in times
     ]
     order = list(dict.fromkeys(one.entry for one in times))
+    longest = max(sum(one.p50 for one in times if one.entry == entry) for entry in order)
     return (
         alt.Chart(alt.Data(values=rows))
         .mark_bar()
         .encode(
             y=alt.Y("entry:N", sort=order, axis=LABELS),
-            x=alt.X("seconds:Q", stack="zero", title="seconds an image, median of each stage"),
+            x=alt.X(
+                "seconds:Q",
+                stack="zero",
+                title="seconds an image, median of each stage",
+                scale=alt.Scale(domain=[0, 1.02 * longest or 1.0]),
+                axis=alt.Axis(tickCount=8),
+            ),
             color=alt.Color(
                 "stage:N",
                 sort=list(STAGES),
                 scale=alt.Scale(domain=list(STAGE_COLORS), range=list(STAGE_COLORS.values())),
-                legend=alt.Legend(orient="top", title=None, columns=4),
+                legend=None,
             ),
             order=alt.Order("place:Q"),
             tooltip=["entry:N", "stage:N", "seconds:Q", "batches:Q"],
         )
-        .properties(height=ROW_HEIGHT * len(order) + 110)
+        .properties(height=ROW_HEIGHT * len(order) + AXIS_HEIGHT)
     )
 
 
@@ -141,7 +152,12 @@ def memory_chart(found: Sequence[Memory], colors: Mapping[str, str]) -> alt.Char
         .mark_bar()
         .encode(
             y=alt.Y("name:N", sort=[row["name"] for row in rows], axis=LABELS),
-            x=alt.X("MB:Q", title="peak memory, 10⁶ bytes"),
+            x=alt.X(
+                "MB:Q",
+                title="peak memory, 10⁶ bytes",
+                scale=alt.Scale(domain=[0, 1.02 * max(row["MB"] for row in rows)]),
+                axis=alt.Axis(tickCount=8),
+            ),
             color=alt.Color(
                 "model:N",
                 scale=alt.Scale(domain=list(colors), range=list(colors.values())),
@@ -149,5 +165,5 @@ def memory_chart(found: Sequence[Memory], colors: Mapping[str, str]) -> alt.Char
             ),
             tooltip=["name:N", "MB:Q", "entries:Q"],
         )
-        .properties(height=ROW_HEIGHT * len(rows) + 60)
+        .properties(height=ROW_HEIGHT * len(rows) + AXIS_HEIGHT)
     )

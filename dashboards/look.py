@@ -1,22 +1,31 @@
 """What all pages share: frame, theme, labels, and how they say that there is nothing to show."""
 
+import math
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from bakeoff.evaluators.metric import MetricInfo
 from bakeoff.platform.leaderboard import Leaderboard
 from bakeoff.platform.leaderboard_table import Shown
 
 # Less air than Streamlit's own, so that a table stands on the first screen, and no headline wider
-# than a phone.
+# than a phone. The CSV that tables bring lets a store's names be a spreadsheet's formulas.
 STYLE = """<style>
 .stMainBlockContainer { padding: 4rem 1.5rem 3rem; max-width: 1500px; }
 .stMainBlockContainer h1 { font-size: 1.75rem; padding: 0.25rem 0 0; overflow-wrap: anywhere; }
 .stMainBlockContainer h2 { font-size: 1.3rem; padding: 0.5rem 0 0; }
+.stMainBlockContainer h3 { font-size: 1.05rem; padding: 0.25rem 0 0; }
+.stHtml h2, .stHtml h4 { margin: 0; padding: 0.25rem 0 0; }
+.stElementToolbar button[aria-label*=CSV] { display: none; }
 @media (max-width: 640px) { .stMainBlockContainer { padding: 3.75rem 0.75rem 2rem; } }
 </style>"""
+
+
+ALL_TASKS = "all tasks"
 
 
 def frame(title: str) -> None:
@@ -51,15 +60,49 @@ def has_pictures(board: Leaderboard) -> bool:
 
 
 def table(rows: list[dict[str, Any]]) -> None:
-    """Draw rows of texts and numbers; people can sort, search and download them."""
-    st.dataframe(rows, hide_index=True, width="stretch", height="content", placeholder="–")
+    """Draw rows of texts and numbers, which people can sort and search."""
+    shown = [{name: _rounded(value) for name, value in row.items()} for row in rows]
+    st.dataframe(shown, hide_index=True, width="stretch", height="content", placeholder="–")
 
 
-def metric_chooser(label: str, infos: list[MetricInfo], key: str = "metric") -> MetricInfo:
-    """Let people choose a metric, one at least being there; it stays when the page changes."""
+def _rounded(value: Any) -> Any:
+    """Return a figure with three digits, or as many as stand before its point."""
+    if not isinstance(value, float) or not math.isfinite(value):
+        return value
+    return round(value) if abs(value) >= 100 else float(f"{value:.3g}")
+
+
+def wide(name: str, pixels: int) -> DeltaGenerator:
+    """Return a container whose chart is at least so wide; a narrow screen is pushed sideways."""
+    place = f".st-key-{name}"
+    st.html(
+        f"<style>{place} {{ overflow-x: auto; }} "
+        f"{place} .stVegaLiteChart {{ min-width: {pixels}px; }}</style>"
+    )
+    return st.container(key=name)
+
+
+def metric_chooser(label: str, infos: list[MetricInfo]) -> MetricInfo:
+    """Let people choose a metric, one at least being there."""
     names = [info.name for info in infos]
-    name = st.selectbox(label, names, key=key, bind="query-params", width=320)
+    name = st.selectbox(label, names, key="metric", bind="query-params", width=320)
     return infos[names.index(name)]
+
+
+def task_chooser(tasks: Sequence[str], on_change: Callable[[], None] | None = None) -> str | None:
+    """Let people choose a task, where there are several; None: all."""
+    if len(tasks) < 2:
+        return None
+    options = [ALL_TASKS, *tasks]
+    chosen = st.selectbox(
+        "Task or style",
+        options,
+        key="task",
+        bind="query-params",
+        width=180,
+        on_change=on_change,
+    )
+    return None if chosen == ALL_TASKS else chosen
 
 
 def metric_title(info: MetricInfo) -> str:

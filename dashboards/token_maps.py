@@ -1,6 +1,9 @@
 """Token maps as small pictures: one color for each token, grey where it is unknown."""
 
-from collections.abc import Sequence
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from html import escape
+from io import BytesIO
 from math import isqrt
 
 import numpy as np
@@ -11,7 +14,23 @@ UNKNOWN = (128, 128, 128, 60)  # lets the page shine through, light or dark
 SAME = (128, 128, 128, 60)
 OTHER = (213, 94, 0, 255)  # vermilion of Okabe and Ito
 EDGE = 96  # pixels a side, at least
+STYLE = """<style>
+.token-maps { display: flex; flex-wrap: wrap; gap: 0.5rem; }
+.token-maps figure { margin: 0; width: 96px; }
+.token-maps img { width: 100%; image-rendering: pixelated; }
+.token-maps figcaption { font-size: 0.75rem; opacity: 0.75; text-align: center; }
+</style>"""
 GOLDEN = 0.618034  # of the circle of hues: neighbouring numbers lie far apart
+
+
+def row_of_maps(maps: Iterable[tuple[str, Image.Image]]) -> str:
+    """Return maps with what stands below each as markup, in as many lines as they take."""
+    figures = "".join(
+        f"<figure><img alt='' src='{_uri(picture)}'><figcaption>{escape(caption)}</figcaption>"
+        "</figure>"
+        for caption, picture in maps
+    )
+    return f"{STYLE}<div class='token-maps'>{figures}</div>"
 
 
 def token_map(tokens: Sequence[int], unknown: int | None) -> Image.Image:
@@ -46,6 +65,12 @@ def _colors(numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
     shade = light + 0.3 * np.cos(2 * np.pi * third)
     solid = np.full((len(numbers), 1), 255)
     return np.concatenate([255 * np.clip(shade, 0, 1), solid], axis=1).astype(np.uint8)
+
+
+def _uri(picture: Image.Image) -> str:
+    file = BytesIO()
+    picture.save(file, format="PNG")
+    return f"data:image/png;base64,{b64encode(file.getvalue()).decode()}"
 
 
 def _picture(pixels: NDArray[np.uint8]) -> Image.Image:

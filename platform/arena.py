@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from random import Random
 
 from bakeoff.platform.provenance import new_run_id
+from bakeoff.platform.side_by_side import stored_pngs
 from bakeoff.platform.store import Store
 from bakeoff.platform.views import Row, Views
 
@@ -52,12 +53,8 @@ def next_duel(views: Views, study: str, *, entry: str, opponent: str, shuffle: i
     rows = views.query("duel", study=study, entry=entry, opponent=opponent, shuffle=shuffle)
     if len(rows) != 2:
         return None
-    found = views.query(
-        "pictures",
-        sample_ids=[row["sample_id"] for row in rows],
-        parts=sorted({row["part"] for row in rows if row["part"]}),
-    )
-    pictures = {row["sample_id"]: row["png"] for row in found}
+    parts = {row["part"] for row in rows if row["part"]}
+    pictures = stored_pngs(views, [row["sample_id"] for row in rows], parts)
     sides = [_side(row, pictures.get(row["sample_id"])) for row in rows]
     first = rows[0]
     if Random(f"{shuffle} {first['prompt_id']} {first['seed_place']}").random() < 0.5:

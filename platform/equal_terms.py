@@ -52,8 +52,12 @@ def groups_as_json(board: Leaderboard, groups: Sequence[Group]) -> dict[str, Any
     return plain | {"groups": [asdict(group) for group in groups]}
 
 
-def group_entries(views: Views, board: Leaderboard, terms: Terms) -> list[Group]:
+def group_entries(
+    views: Views, board: Leaderboard, terms: Terms, task: str | None = None
+) -> list[Group]:
     """Return each model's entries in groups of equal steps or compute, its cheapest group first.
+
+    `task` names the one that the leaderboard is narrowed to, if it is.
 
     A group's baseline is the study's if it is in there, else the entry that differs least from it:
     vanilla at other steps. An entry whose steps or compute are not known stands alone, at the end.
@@ -68,7 +72,7 @@ def group_entries(views: Views, board: Leaderboard, terms: Terms) -> list[Group]
             groups.append(_group(board, f"{UNITS[terms]} {'..'.join(ends)}", entries))
     lone = [standing.entry for standing in board.standings if standing.entry not in costs]
     groups += [_group(board, f"unknown {UNITS[terms]}", {entry}) for entry in lone]
-    compared_by_entry = _comparisons(views, board, groups)
+    compared_by_entry = _comparisons(views, board, groups, task)
     return [_judged(board, group, compared_by_entry) for group in groups]
 
 
@@ -119,7 +123,7 @@ def _group(board: Leaderboard, terms: str, entries: set[str]) -> Group:
 
 
 def _comparisons(
-    views: Views, board: Leaderboard, groups: Sequence[Group]
+    views: Views, board: Leaderboard, groups: Sequence[Group], task: str | None
 ) -> dict[str, Comparison]:
     """Return each entry's comparison with the baseline of its group."""
     if board.decided_by is None:
@@ -128,7 +132,9 @@ def _comparisons(
         meeting
         for group in groups
         if group.baseline
-        for meeting in meetings(views, board.study, board.decided_by, opponent=group.baseline)
+        for meeting in meetings(
+            views, board.study, board.decided_by, opponent=group.baseline, task=task
+        )
         if meeting.entry in {one.entry for one in group.standings}
     ]
     return {one.entry: one for one in compared(met, board.equivalent)}

@@ -1,19 +1,21 @@
 """A store's tables and its leaderboard as CSV, for spreadsheets and statistics programs."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow.csv import CSVWriter
+from pyarrow.csv import CSVWriter, write_csv
 
 from bakeoff.evaluators.statistics import Estimate
 from bakeoff.platform.comparisons import Comparison
 from bakeoff.platform.leaderboard import Leaderboard, Standing
 from bakeoff.platform.schemas import TABLES
 from bakeoff.platform.store import Store
+from bakeoff.platform.views import Row
 
 LEFT_OUT = ("image", "tokens", "vector")  # long, and no figures
 FORMULA = r"^([=+\-@\t\r])"  # how a text begins that a spreadsheet would run
@@ -36,14 +38,24 @@ def write_tables(store: Store, folder: Path) -> None:
 
 
 def write_leaderboard(board: Leaderboard, folder: Path) -> None:
-    """Write one row an entry into leaderboard.csv: every figure with its n and its interval."""
-    rows = [_row(board, standing) for standing in board.standings]
+    """Write a leaderboard into leaderboard.csv."""
+    (folder / "leaderboard.csv").write_bytes(as_csv(leaderboard_rows(board)))
+
+
+def as_csv(rows: Sequence[Row]) -> bytes:
+    """Return rows of the same columns, one at least, as a CSV file."""
     table = _flat(pa.Table.from_pylist(rows))
-    with CSVWriter(folder / "leaderboard.csv", table.schema) as file:
-        file.write_table(table)
+    file = BytesIO()
+    write_csv(table, file)
+    return file.getvalue()
 
 
-def _row(board: Leaderboard, standing: Standing) -> Mapping[str, Any]:
+def leaderboard_rows(board: Leaderboard) -> list[Row]:
+    """Return one row an entry: every figure with its n and its interval."""
+    return [_row(board, standing) for standing in board.standings]
+
+
+def _row(board: Leaderboard, standing: Standing) -> Row:
     row: dict[str, Any] = {"study": board.study, "entry": standing.entry, "model": standing.model}
     row |= {"weights_hash": standing.weights_hash, "recipe": standing.recipe}
     row |= {"dtype": standing.dtype, "compiled": standing.compiled}
@@ -62,7 +74,7 @@ def _row(board: Leaderboard, standing: Standing) -> Mapping[str, Any]:
     return row | {"peak_memory_bytes": standing.peak_memory_bytes}
 
 
-def _verdict(board: Leaderboard, comparison: Comparison | None) -> Mapping[str, Any]:
+def _verdict(board: Leaderboard, comparison: Comparison | None) -> Row:
     decision = comparison.decision if comparison else None
     return {
         **_estimate(
@@ -75,7 +87,7 @@ def _verdict(board: Leaderboard, comparison: Comparison | None) -> Mapping[str, 
     }
 
 
-def _estimate(name: str, estimate: Estimate | None) -> Mapping[str, Any]:
+def _estimate(name: str, estimate: Estimate | None) -> Row:
     low, high = (estimate and estimate.interval) or (None, None)
     return {
         name: estimate.value if estimate else None,

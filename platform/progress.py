@@ -34,8 +34,12 @@ class Lack(NamedTuple):
 
 
 def newest_runs(store: Store) -> list[Run]:
-    """Return what the newest run of each study planned, the newest first."""
+    """Return what the newest run of each study planned, the newest first.
+
+    A row that does not tell what was planned, as only a stranger writes one, is left out.
+    """
     rows = store.read("runs", PLANNED).to_pylist()
+    rows = [row for row in rows if None not in row.values()]
     rows.sort(key=lambda row: (row["started"], row["run_id"]), reverse=True)
     newest: dict[str, Run] = {}
     for row in rows:

@@ -1,7 +1,8 @@
 """The same prompt and seed by several entries: what they disagree on, and their pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from glob import escape
 
 from bakeoff.platform.views import Views
 
@@ -69,16 +70,24 @@ def pictures(
     rows = views.query(
         "placed_samples", study=study, prompt_ids=list(prompt_ids), seed_place=seed_place
     )
-    parts = sorted({part for row in rows for part in row["parts"]})
-    sample_ids = [row["sample_id"] for row in rows]
-    found = views.query("pictures", sample_ids=sample_ids, parts=parts) if parts else []
-    contents = {row["sample_id"]: row["png"] for row in found}
+    parts = {part for row in rows for part in row["parts"]}
+    contents = stored_pngs(views, [row["sample_id"] for row in rows], parts)
     return {
         (row["entry"], row["prompt_id"]): Picture(
             row["sample_id"], row["seed"], contents.get(row["sample_id"])
         )
         for row in rows
     }
+
+
+def stored_pngs(
+    views: Views, sample_ids: Sequence[str], parts: Iterable[str]
+) -> dict[str, bytes | None]:
+    """Return the PNG files of samples by sample_id, from the parts that hold them."""
+    # DuckDB takes the name of a local file for a pattern.
+    names = [part if "://" in part else escape(part) for part in sorted(parts)]
+    rows = views.query("pictures", sample_ids=sample_ids, parts=names) if names else []
+    return {row["sample_id"]: row["png"] for row in rows}
 
 
 def scores(

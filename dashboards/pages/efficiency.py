@@ -6,8 +6,9 @@ from typing import Any
 
 import streamlit as st
 
-from bakeoff.dashboards.colors import model_colors
-from bakeoff.dashboards.cost_charts import front_chart, memory_chart, stage_chart
+from bakeoff.dashboards.colors import looks_of, model_colors
+from bakeoff.dashboards.cost_charts import STAGE_COLORS, front_chart, memory_chart, stage_chart
+from bakeoff.dashboards.legend import INK, Key, legend, models_legend
 from bakeoff.dashboards.look import (
     empty,
     has_pictures,
@@ -100,11 +101,15 @@ def _fronts(board: Leaderboard, found: Mapping[str, Cost], infos: list[MetricInf
     if not groups:
         told = " Energy is counted on GPUs with the extra `gpu`." if name == "energy" else ""
         empty(f"No entry has both a score and a measured {name}.{told}")
-    colors = model_colors(standing.model for standing in board.standings)
+        return
+    looks = looks_of(board)
+    shapes = {entry.partition("/")[2] or entry: look.shape for entry, look in looks.items()}
+    models_legend(model_colors(standing.model for standing in board.standings))
+    legend(Key(recipe, INK, shape) for recipe, shape in shapes.items())
     for group, spots in groups.items():
         if len(groups) > 1:
             st.html(f"<h4>{escape(group)}</h4>")
-        st.altair_chart(front_chart(spots, info, AXES[name].title, colors), width="stretch")
+        st.altair_chart(front_chart(spots, info, AXES[name].title, looks), width="stretch")
     table(
         [
             {"compared within": group} | _spot(spot, info, AXES[name].title)
@@ -175,6 +180,7 @@ def _stages(times: list[StageTime]) -> None:
     if not times:
         empty("No stage was measured yet: `bakeoff run` writes profiles with every shard.")
         return
+    legend(Key(stage, color, "square") for stage, color in STAGE_COLORS.items())
     st.altair_chart(stage_chart(times), width="stretch")
     with st.expander("Percentiles by stage"):
         table(

@@ -1,14 +1,15 @@
 """The same prompt and seed by any entries, side by side, with the scores under each picture."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import streamlit as st
 
-from bakeoff.dashboards.colors import model_colors
-from bakeoff.dashboards.look import empty, has_pictures, heading
+from bakeoff.dashboards.colors import looks_of
+from bakeoff.dashboards.legend import marker
+from bakeoff.dashboards.look import empty, has_pictures, heading, task_chooser
+from bakeoff.dashboards.picture import image
 from bakeoff.platform.leaderboard import Leaderboard
-from bakeoff.platform.pictures import data_uri
 from bakeoff.platform.side_by_side import (
     Disputed,
     Question,
@@ -21,14 +22,14 @@ from bakeoff.platform.views import Views
 
 ENTRIES_AT_FIRST = 6
 LONGEST_PROMPT = 600  # characters shown; a store may hold prompts of any length
-EDGE = 512  # pixels a side sent to the browser
 BENCHMARK_ORDER = "benchmark order"
-ALL_TASKS = "all tasks"
 STYLE = """<style>
 .side-by-side { display: grid; gap: 0.75rem;
   grid-template-columns: repeat(auto-fit, minmax(min(150px, 45%), 1fr)); }
-.side-by-side figure { margin: 0; max-width: 420px; }
+.side-by-side figure { margin: 0; max-width: 420px; display: grid; align-content: start;
+  grid-template-rows: subgrid; grid-row: span 3; gap: 0; }
 .side-by-side figcaption { font-size: 0.8rem; overflow-wrap: anywhere; padding: 0.2rem 0; }
+.side-by-side figcaption img { width: auto; height: 12px; vertical-align: -1px; }
 .side-by-side img { width: 100%; image-rendering: pixelated; border-radius: 4px; }
 .side-by-side img.reduced { image-rendering: auto; }
 .side-by-side .score { font-size: 0.8rem; opacity: 0.85; }
@@ -92,16 +93,7 @@ def _question(views: Views, key: str, board: Leaderboard) -> Question:
             width=220,
             on_change=_restart,
         )
-        task = ALL_TASKS
-        if len(tasks) > 1:
-            task = st.selectbox(
-                "Task or style",
-                [ALL_TASKS, *tasks],
-                key="task",
-                bind="query-params",
-                width=180,
-                on_change=_restart,
-            )
+        task = task_chooser(tasks, _restart)
         seed_place = 1
         if seeds > 1:
             seed_place = st.number_input(
@@ -121,7 +113,7 @@ def _question(views: Views, key: str, board: Leaderboard) -> Question:
         entries=tuple(entries),
         seed_place=seed_place,
         metric=by if by in metrics else None,
-        task=task if task in tasks else None,
+        task=task,
         holding=holding,
     )
 
@@ -153,32 +145,24 @@ def _prompt(text: str, shown: Disputed, metric: str | None) -> None:
 def _side_by_side(views: Views, board: Leaderboard, question: Question, prompt_id: str) -> None:
     asked = (views, board.study, [prompt_id], question.seed_place)
     found, judged = pictures(*asked), scores(*asked)
-    colors = model_colors(standing.model for standing in board.standings)
+    looks, known = looks_of(board), [info.name for info in board.metrics]
     figures = []
     for standing in board.standings:
         if standing.entry in question.entries:
             where = (standing.entry, prompt_id)
             stored = found.get(where)
+            look, own = looks[standing.entry], judged.get(where, {})
             figures.append(
-                f"<figure style='border-top: 4px solid {colors[standing.model]}'>"
-                f"<figcaption>{escape(standing.entry)}</figcaption>"
-                f"{_image(stored.png if stored else None)}"
-                f"{_scores(judged.get(where, {}))}</figure>"
+                f"<figure style='border-top: 4px solid {look.color}'>"
+                f"<figcaption>{marker(look)} {escape(standing.entry)}</figcaption>"
+                f"{image(stored.png if stored else None)}"
+                f"{_scores(own, known)}</figure>"
             )
     st.html(f"{STYLE}<div class='side-by-side'>{''.join(figures)}</div>")
 
 
-def _image(png: bytes | None) -> str:
-    """Return a picture as markup, or why there is none."""
-    if png is None:
-        return "<em>no picture</em>"
-    uri = data_uri(png, EDGE)
-    if uri is None:
-        return "<em>unreadable picture</em>"
-    reduced = " class='reduced'" if uri.startswith("data:image/jpeg") else ""
-    return f"<img{reduced} alt='' src='{uri}'>"
-
-
-def _scores(found: Mapping[str, float]) -> str:
-    lines = [f"{escape(metric)} {value:.3g}" for metric, value in found.items()]
-    return "".join(f"<div class='score'>{line}</div>" for line in lines or ["no score"])
+def _scores(found: Mapping[str, float], order: Sequence[str]) -> str:
+    names = dict.fromkeys((*order, *found))  # those known here in the study's order, then others
+    lines = [f"{escape(name)} {found[name]:.3g}" for name in names if name in found]
+    told = "".join(f"<div class='score'>{line}</div>" for line in lines or ["no score"])
+    return f"<div>{told}</div>"

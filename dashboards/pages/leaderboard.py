@@ -1,27 +1,32 @@
-"""Every entry of a study with its scores, intervals and cost."""
+"""Every entry of a study with its scores, intervals, verdict and cost."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
 import streamlit as st
 
-from bakeoff.dashboards.charts import interval_chart
-from bakeoff.dashboards.colors import model_colors
+from bakeoff.dashboards.charts import interval_chart, unit_of
+from bakeoff.dashboards.colors import looks_of, model_colors
+from bakeoff.dashboards.legend import models_legend
 from bakeoff.dashboards.look import (
+    empty,
     has_pictures,
     heading,
     in_one_line,
-    metric_chooser,
     metric_title,
     notes,
     table,
+    task_chooser,
 )
+from bakeoff.evaluators.metric import MetricInfo
 from bakeoff.platform.equal_terms import Group, Terms, group_entries
-from bakeoff.platform.leaderboard import Leaderboard
-from bakeoff.platform.leaderboard_table import group_notes, notes_of, number, percent
-from bakeoff.platform.views import Views
+from bakeoff.platform.flat_tables import as_csv, leaderboard_rows
+from bakeoff.platform.leaderboard import Leaderboard, Standing
+from bakeoff.platform.leaderboard_table import group_notes, notes_of, number, percent, verdict
+from bakeoff.platform.narrowing import narrowed
+from bakeoff.platform.views import Row, Views
 
 TERMS: dict[str, Terms | None] = {
     "any cost": None,
@@ -30,30 +35,85 @@ TERMS: dict[str, Terms | None] = {
 }
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What people look at; `info` is None in a study without a metric."""
+
+    info: MetricInfo | None
+    task: str | None
+    terms: Terms | None
+
+    @property
+    def decides(self) -> str | None:
+        """The metric, if it judges single pictures and can therefore decide who wins."""
+        return self.info.name if self.info and self.info.kind == "image" else None
+
+
 def page(views: Views, key: str, board: Leaderboard) -> None:
-    """Draw the leaderboard of a study, and one metric with its intervals."""
+    """Draw the leaderboard of a study by one metric, on one task or all, at equal cost or any."""
     heading("Leaderboard", board)
     if not has_pictures(board):
         return
-    terms = TERMS[st.selectbox("Compare at", list(TERMS), key="at", bind="query-params", width=320)]
-    if terms:
-        groups = _groups(views, key, board, board.study, terms)
-        _tables_of_groups(board, groups)
-        said = list(group_notes(board, groups, terms))
+    choice = _choice(views, key, board)
+    shown = _narrowed(views, key, board, board.study, choice.decides, choice.task)
+    if choice.terms:
+        groups = _groups(views, key, shown, board.study, choice)
+        _tables_of_groups(shown, groups)
+        rows = _rows_of_groups(shown, groups)
+        said = list(group_notes(shown, groups, choice.terms))
     else:
-        table(_rows(board))
-        said = list(notes_of(board))
-    infos = [info for info in board.metrics if any(info.name in s.scores for s in board.standings)]
-    if infos:
-        info = metric_chooser("Metric drawn", infos, key="drawn")
-        colors = model_colors(standing.model for standing in board.standings)
-        st.altair_chart(interval_chart(board.standings, info, colors), width="stretch")
+        table(_rows(shown))
+        rows = leaderboard_rows(shown)
+        said = list(notes_of(shown))
+    _below(shown, choice, rows)
+    _draw(shown, choice)
     notes(said)
 
 
+def _choice(views: Views, key: str, board: Leaderboard) -> Choice:
+    infos = {info.name: info for info in board.metrics}
+    info = None
+    with st.container(horizontal=True):
+        if infos:
+            first = board.decided_by or next(iter(infos))
+            chosen = st.segmented_control(
+                "Metric",
+                list(infos),
+                default=first,
+                required=True,
+                key="metric",
+                bind="query-params",
+            )
+            info = infos[chosen]
+        terms = st.segmented_control(
+            "Compare at",
+            list(TERMS),
+            default=next(iter(TERMS)),
+            required=True,
+            key="at",
+            bind="query-params",
+        )
+        task = task_chooser(_tasks(views, key, board.study))
+    return Choice(info, task, TERMS[terms])
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _tasks(_views: Views, key: str, study: str) -> list[str]:
+    return _views.query("seeds_and_tasks", study=study)[0]["tasks"]
+
+
+@st.cache_resource(max_entries=32, show_spinner="Comparing entries …")
+def _narrowed(
+    _views: Views, key: str, _board: Leaderboard, study: str, metric: str | None, task: str | None
+) -> Leaderboard:
+    return narrowed(_views, _board, metric, task)
+
+
 @st.cache_resource(max_entries=16, show_spinner="Comparing entries …")
-def _groups(_views: Views, key: str, _board: Leaderboard, study: str, terms: Terms) -> list[Group]:
-    return group_entries(_views, _board, terms)
+def _groups(
+    _views: Views, key: str, _board: Leaderboard, study: str, choice: Choice
+) -> list[Group]:
+    return group_entries(_views, _board, choice.terms, choice.task) if choice.terms else []
 
 
 def _tables_of_groups(board: Leaderboard, groups: Sequence[Group]) -> None:
@@ -73,17 +133,65 @@ def _rows(board: Leaderboard) -> list[dict[str, Any]]:
     """Return the leaderboard as rows of texts and numbers."""
     rows = []
     for standing in board.standings:
-        role = "baseline" if standing.is_baseline else "A/A control" if standing.is_control else ""
-        row: dict[str, Any] = {"entry": standing.entry, "role": role}
+        row: dict[str, Any] = {"entry": standing.entry, "role": _role(standing)}
         row |= {"images": standing.samples, "prompts": standing.prompts}
         for info in board.metrics:
             row[metric_title(info)] = in_one_line(number(info, standing.scores.get(info.name)))
-        if board.baseline:
+        if board.baseline and board.decided_by:
             estimate = standing.wins.estimate if standing.wins else None
-            row["wins against baseline %"] = in_one_line(percent(estimate)) if estimate else "–"
+            wins = in_one_line(percent(estimate)) if estimate else "–"
+            row["wins %"] = wins
+            row["verdict"] = in_one_line(verdict(standing.comparison))
         row["s/image"] = standing.seconds_per_image
-        row["row evaluations"] = standing.row_evaluations
+        row["row evals"] = standing.row_evaluations
         memory = standing.peak_memory_bytes
-        row["memory MB"] = None if memory is None else memory / 1e6
+        row["MB"] = None if memory is None else memory / 1e6
         rows.append(row)
     return rows
+
+
+def _role(standing: Standing) -> str:
+    if standing.is_baseline:
+        return "baseline"
+    if standing.is_control:
+        return "A/A control"
+    return "chosen" if standing.is_chosen else ""
+
+
+def _rows_of_groups(board: Leaderboard, groups: Sequence[Group]) -> list[Row]:
+    """Return the rows of the CSV, with the group of each entry and whom it is compared with."""
+    found = []
+    for group in groups:
+        own = replace(board, standings=group.standings)
+        told = {"group": group.terms, "compared_with": group.baseline}
+        found += [told | row for row in leaderboard_rows(own)]
+    return found
+
+
+def _below(board: Leaderboard, choice: Choice, rows: list[Row]) -> None:
+    """Offer the table as CSV, and say what the choice could not change."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if choice.task:
+            rows = [{"task": choice.task} | row for row in rows]
+        st.download_button("CSV", lambda: as_csv(rows), "leaderboard.csv", "text/csv")
+        if choice.info and not choice.decides and board.decided_by:
+            st.text(
+                f"{choice.info.name} judges whole sets of pictures: wins and verdicts are those on "
+                f"{board.decided_by}."
+            )
+
+
+def _draw(board: Leaderboard, choice: Choice) -> None:
+    """Draw the metric that was chosen with its intervals."""
+    info = choice.info
+    if info is None:
+        return
+    found = {one.entry: one.scores[info.name] for one in board.standings if info.name in one.scores}
+    if not found:
+        whole = " of single tasks" if choice.task and info.kind == "set" else " yet"
+        empty(f"There are no values of this metric{whole}.")
+        return
+    models_legend(model_colors(standing.model for standing in board.standings))
+    title = f"{unit_of(info)}, 95 % intervals"
+    chart = interval_chart(found, looks_of(board), title, within=info.range)
+    st.altair_chart(chart, width="stretch")

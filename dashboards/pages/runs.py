@@ -13,6 +13,7 @@ from bakeoff.platform.status import Status, WorkerStatus, status
 from bakeoff.platform.views import Views
 
 REFRESH_SECONDS = 5
+SILENT_SECONDS = 60  # after which a store that has not changed may be one whose run has ended
 FAILURES_A_PAGE = 20
 LONGEST_STUDY = 20_000  # characters shown
 LONGEST_TEXT = 300  # of a prompt or an error in the table
@@ -30,13 +31,14 @@ def page(views: Views, key: str, board: Leaderboard) -> None:
     _provenance(_records(views, key, board.study))
 
 
-@st.cache_data(ttl=REFRESH_SECONDS - 1, show_spinner="Counting what is there …")
-def _all_status(_views: Views, path: str) -> list[Status]:
+@st.cache_data(ttl=SILENT_SECONDS, show_spinner="Counting what is there …")
+def _all_status(_views: Views, path: str, state: str) -> list[Status]:
     return status(_views.store)
 
 
 def _status(views: Views, study: str) -> Status | None:
-    found = _all_status(views, str(views.store.path))
+    """Return where a study stands: counted again once the store has changed or is silent."""
+    found = _all_status(views, str(views.store.path), views.store.fingerprint())
     return next((one for one in found if one.study == study), None)
 
 

@@ -1,15 +1,17 @@
 """How pictures come about: schedules, entropy, divergence over the steps, and where two part."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 import streamlit as st
 
-from bakeoff.dashboards.colors import model_colors
+from bakeoff.dashboards.colors import looks_of
+from bakeoff.dashboards.legend import Key, legend
 from bakeoff.dashboards.look import empty, has_pictures, heading, notes, table
-from bakeoff.dashboards.token_maps import difference_map, token_map, unknown_token
-from bakeoff.dashboards.trace_charts import measure_chart, parting_chart
+from bakeoff.dashboards.token_maps import difference_map, row_of_maps, token_map, unknown_token
+from bakeoff.dashboards.trace_charts import DASHES, measure_chart, parting_chart
+from bakeoff.evaluators.statistics import Estimate
 from bakeoff.platform.leaderboard import Leaderboard
 from bakeoff.platform.side_by_side import Question, disputed_prompts, pictures, prompt_text
 from bakeoff.platform.trajectory import (
@@ -90,16 +92,18 @@ def _measures(views: Views, key: str, board: Leaderboard, traced: Sequence[str])
         empty("Choose at least one entry.")
         return
     found = _trajectories(views, key, board.study, tuple(chosen))
-    models = {standing.entry: standing.model for standing in board.standings}
-    colors = model_colors(standing.model for standing in board.standings)
-    inks = {entry: colors[models[entry]] for entry in chosen}
+    looks = looks_of(board)
+    keys = [
+        Key(entry, *looks[entry], DASHES[place % len(DASHES)]) for place, entry in enumerate(chosen)
+    ]
+    legend(keys)
     columns = st.columns(2)
     drawn = 0
     for name, sentence in MEASURES.items():
-        chart = measure_chart(found, name, sentence, inks, by_share=way == WAYS[1])
+        chart = measure_chart(found, name, keys, by_share=way == WAYS[1])
         if chart:
             with columns[drawn % 2]:
-                st.html(f"<h4>{escape(name.replace('_', ' '))}</h4>")
+                st.html(f"<strong>{name.replace('_', ' ')}</strong><br>{sentence}")
                 st.altair_chart(chart, width="stretch")
             drawn += 1
     with st.expander("The numbers"):
@@ -111,13 +115,17 @@ def _point(entry: str, point: TracePoint) -> dict[str, Any]:
     row["prompts"] = max((one.prompts for one in point.measures.values()), default=0)
     for name in MEASURES:
         estimate = point.measures.get(name)
-        shown = "–"
-        if estimate:
-            shown = f"{estimate.value:z.3f}"
-            if estimate.interval:
-                shown += " ({:z.3f}..{:z.3f})".format(*estimate.interval)
-        row[name.replace("_", " ")] = shown
+        row[name.replace("_", " ")] = _spelled(estimate)
     return row
+
+
+def _spelled(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "–"
+    shown = f"{estimate.value:z.3f}"
+    if estimate.interval:
+        shown += " ({:z.3f}..{:z.3f})".format(*estimate.interval)
+    return shown
 
 
 def _pair(board: Leaderboard, traced: Sequence[str]) -> tuple[str, str] | None:
@@ -143,19 +151,32 @@ def _parting(views: Views, key: str, board: Leaderboard, pair: tuple[str, str] |
         empty("These two have no traced pictures of the same prompt and seed position yet.")
         return
     if found.first:
-        step = f"{found.first.value:.1f}"
+        step = f"{found.first.value:z.1f}"
         if found.first.interval:
-            step += " ({:.1f}..{:.1f})".format(*found.first.interval)
+            step += " ({:z.1f}..{:z.1f})".format(*found.first.interval)
         st.text(
             f"Tokens differ in {found.parted} of {found.pairs} pairs, for the first time after "
             f"step {step} on average (from 0; {found.first.prompts} prompts)."
         )
     else:
         st.text(f"No token differs in any of {found.pairs} pairs.")
-    models = {standing.entry: standing.model for standing in board.standings}
-    ink = model_colors(standing.model for standing in board.standings)[models[pair[0]]]
-    inks = {sentence: ink for sentence in DIFFERENCES.values()}
-    st.altair_chart(parting_chart(found, DIFFERENCES, inks), width="stretch")
+    ink = looks_of(board)[pair[0]].color
+    keys = {
+        name: Key(sentence, ink, None, DASHES[place])
+        for place, (name, sentence) in enumerate(DIFFERENCES.items())
+    }
+    legend(keys.values())
+    st.altair_chart(parting_chart(found, keys), width="stretch")
+    with st.expander("The numbers, by step"):
+        table([_difference(step, by_name) for step, by_name in found.steps.items()])
+
+
+def _difference(step: int, found: Mapping[str, Estimate]) -> dict[str, Any]:
+    row: dict[str, Any] = {"step": step}
+    for name in DIFFERENCES:
+        estimate = found.get(name)
+        row |= {name: _spelled(estimate), f"{name}: prompts": estimate.prompts if estimate else 0}
+    return row
 
 
 def _maps(views: Views, key: str, board: Leaderboard, pair: tuple[str, str] | None) -> None:
@@ -196,15 +217,11 @@ def _row(rows: Sequence[Row]) -> None:
     if not rows:
         empty("This picture has no trace.")
         return
-    shown = _spread(rows)
-    st.image(
-        [
-            token_map(row["tokens"], unknown_token(row["tokens"], row["mask_ratio"]))
-            for row in shown
-        ],
-        caption=[_caption(row) for row in shown],
-        output_format="PNG",
-    )
+    maps = [
+        (_caption(row), token_map(row["tokens"], unknown_token(row["tokens"], row["mask_ratio"])))
+        for row in _spread(rows)
+    ]
+    st.html(row_of_maps(maps))
 
 
 def _differences(ours: Sequence[Row], theirs: Sequence[Row]) -> None:
@@ -218,12 +235,11 @@ def _differences(ours: Sequence[Row], theirs: Sequence[Row]) -> None:
     if not steps:
         return
     st.html("<h4>Where they differ</h4>")
-    shown = _spread(steps)
-    st.image(
-        [difference_map(*(one[step]["tokens"] for one in latest)) for step in shown],
-        caption=[f"step {step}" for step in shown],
-        output_format="PNG",
-    )
+    maps = [
+        (f"step {step}", difference_map(*(one[step]["tokens"] for one in latest)))
+        for step in _spread(steps)
+    ]
+    st.html(row_of_maps(maps))
 
 
 def _spread(items: Sequence[Any]) -> list[Any]:

@@ -1,16 +1,26 @@
 """How often each entry beats others on the same prompt and seed."""
 
+from typing import Any
+
 import streamlit as st
 
-from bakeoff.dashboards.charts import VERDICT_MARKS, win_heat_map
-from bakeoff.dashboards.look import empty, has_pictures, heading, metric_chooser
+from bakeoff.dashboards.charts import VERDICT_MARKS, win_cell, win_heat_map
+from bakeoff.dashboards.look import (
+    empty,
+    has_pictures,
+    heading,
+    metric_chooser,
+    table,
+    task_chooser,
+    wide,
+)
 from bakeoff.evaluators.metric import MetricInfo
 from bakeoff.platform.leaderboard import Leaderboard
 from bakeoff.platform.views import Views
 from bakeoff.platform.win_matrix import Cell, by_metric, by_opponent, by_task
 
 OPPONENTS, TASKS, METRICS = "all pairs", "by task", "by metric"
-ALL_TASKS = "all tasks"
+CELL_WIDTH, NAMES_WIDTH = 44, 340  # pixels: a column's least, and what names beside them take
 
 
 def page(views: Views, key: str, board: Leaderboard) -> None:
@@ -28,8 +38,11 @@ def page(views: Views, key: str, board: Leaderboard) -> None:
         return
     order = [standing.entry for standing in board.standings]
     columns = order if against == "" else list(dict.fromkeys(cell.column for cell in found))
-    st.altair_chart(win_heat_map(found, order, columns), width="stretch")
+    with wide("matrix", NAMES_WIDTH + CELL_WIDTH * len(columns)):
+        st.altair_chart(win_heat_map(found, order, columns), width="stretch")
     st.caption(_reading(found, against))
+    with st.expander("The numbers"):
+        table([_line(row, against) for cell in found if (row := win_cell(cell))])
 
 
 def _matrix(
@@ -44,12 +57,7 @@ def _matrix(
         if shown != METRICS:
             metric = metric_chooser("Metric that decides", infos).name
         if shown == OPPONENTS:
-            task = ALL_TASKS
-            if len(tasks) > 1:
-                task = st.selectbox(
-                    "Task or style", [ALL_TASKS, *tasks], key="task", bind="query-params", width=180
-                )
-            return _pairs(views, key, board.study, metric, task if task in tasks else None), ""
+            return _pairs(views, key, board.study, metric, task_chooser(tasks)), ""
         entries = [standing.entry for standing in board.standings]
         first = entries.index(board.baseline) if board.baseline in entries else 0
         against = st.selectbox(
@@ -84,6 +92,15 @@ def _by_metric(
     return by_metric(_views, study, metrics, opponent)
 
 
+def _line(cell: dict[str, Any], against: str) -> dict[str, Any]:
+    told = ("interval", "prompts", "verdict", "p, corrected", "further prompts")
+    row = {"entry": cell["entry"], "against": against or cell["column"]}
+    if against:
+        row["on"] = cell["column"]
+    row["wins %"] = cell["percent"]
+    return row | {name: cell[name] for name in (*told, "wins, ties, losses", "left out")}
+
+
 def _reading(found: list[Cell], against: str) -> str:
     """Return how to read the matrix; no name of the store's, for captions are markdown."""
     who = "the entry chosen" if against else "the column"
@@ -93,5 +110,5 @@ def _reading(found: list[Cell], against: str) -> str:
         f"Percent of pairs of same prompt and seed position in which the row beats {who}, a tie "
         f"counting half; n is the number of prompts. {marks} after Holm's correction for the "
         f"{len(pairs)} comparisons shown, undecided without a mark. Point at a cell for its "
-        "95 % interval."
+        "95 % interval; the same stands in the numbers below."
     )

@@ -15,6 +15,9 @@ OPTIONS = (
     "--server.fileWatcherType=none",
     "--browser.gatherUsageStats=false",
     "--client.toolbarMode=minimal",
+    # no model's color, and no alarm
+    "--theme.light.primaryColor=#4a5f78",
+    "--theme.dark.primaryColor=#7f96b2",
 )
 
 

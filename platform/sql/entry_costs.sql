@@ -9,8 +9,8 @@ WITH batches AS (
         any_value(batch_size) AS batch_size,
         any_value(device) AS device,
         bool_and(typical) AS typical,
-        sum(seconds) AS seconds,
-        sum(joules) AS joules,
+        fsum(seconds) AS seconds,
+        fsum(joules) AS joules,
         max(peak_memory_bytes) AS peak_memory_bytes,
         max(peak_allocated_bytes) AS peak_allocated_bytes,
         any_value(memory_kind) AS memory_kind

@@ -9,7 +9,7 @@ WITH batches AS (
         any_value(batch_size) AS batch_size,
         any_value(device) AS device,
         bool_and(typical) AS typical,
-        sum(seconds) AS seconds_per_image,
+        fsum(seconds) AS seconds_per_image,
         max(peak_memory_bytes) AS peak_memory_bytes
     FROM entry_batches
     WHERE study = $study

@@ -1,9 +1,11 @@
 """A leaderboard by another metric, or on one task."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bakeoff.platform.equal_terms import group_entries
 from bakeoff.platform.leaderboard import leaderboard
 from bakeoff.platform.narrowing import narrowed
 from bakeoff.platform.views import open_views
@@ -39,14 +41,37 @@ def test_a_task_has_scores_and_wins_of_its_own(store: Path) -> None:
     assert (second.wins.wins, second.wins.losses) == (2, 0)
 
 
-def test_another_metric_changes_the_wins_and_nothing_else(store: Path) -> None:
+def test_the_counts_are_those_of_the_task(store: Path) -> None:
     views = open_views(store)
     board = leaderboard(views)
+    assert [(one.samples, one.prompts) for one in board.standings] == [(4, 4), (4, 4)]
+    found = narrowed(views, board, None, "y")
+    assert [(one.samples, one.prompts) for one in found.standings] == [(2, 2), (2, 2)]
+    assert not any(one.is_chosen for one in found.standings) and found.confirmation is None
+
+
+@pytest.mark.parametrize("equivalent", [None, 0.1])
+def test_another_metric_is_a_leaderboard_that_it_decides(
+    store: Path, equivalent: float | None
+) -> None:
+    views = open_views(store)
+    board = leaderboard(views, equivalent=equivalent)
     found = narrowed(views, board, "clip_score")
-    assert found.decided_by == "clip_score"
-    assert [one.scores for one in found.standings] == [one.scores for one in board.standings]
     wins = found.standings[1].wins
     assert wins is not None and (wins.wins, wins.losses, wins.missing) == (2, 1, 0)
+    whole = leaderboard(views, decided_by="clip_score", equivalent=equivalent)
+    assert [one.is_chosen for one in whole.standings] == [False, True]
+    standings = tuple(replace(one, tasks={}) for one in whole.standings)
+    assert found == replace(whole, standings=standings)
+
+
+def test_groups_of_a_task_meet_on_its_prompts_alone(store: Path) -> None:
+    views = open_views(store)
+    board = narrowed(views, leaderboard(views), None, "y")
+    (group,) = group_entries(views, board, "compute", "y")
+    assert [one.entry for one in group.standings] == [B, A]  # the best there first
+    wins = group.standings[0].wins
+    assert wins is not None and (wins.wins, wins.losses, wins.missing) == (2, 0, 0)
 
 
 def test_what_is_not_narrowed_is_the_same(store: Path) -> None:
@@ -59,5 +84,5 @@ def test_what_is_not_narrowed_is_the_same(store: Path) -> None:
 def test_a_task_without_prompts_has_no_numbers(store: Path) -> None:
     views = open_views(store)
     found = narrowed(views, leaderboard(views), "composition", "z").standings
-    assert [one.scores for one in found] == [{}, {}]
+    assert [(one.scores, one.prompts) for one in found] == [({}, 0), ({}, 0)]
     assert all(one.wins is None or one.wins.estimate is None for one in found)

@@ -52,6 +52,12 @@ def test_pictures_of_a_prompt_are_found_in_whatever_part_they_lie(writer: StoreW
         assert pictures(views, "study", [prompt])[A, prompt].png == png(f"{A} {prompt}")
 
 
+def test_a_store_may_lie_in_a_folder_of_any_name(tmp_path: Path) -> None:
+    writer = StoreWriter(tmp_path / "[a]*? 'b'" / "store")
+    writer.run({"composition": {A: {"x-1": [1]}}})
+    assert pictures(open_views(writer.path), "study", ["x-1"])[A, "x-1"].png == png(f"{A} x-1")
+
+
 def test_only_the_parts_that_hold_them_are_read_for_pictures(writer: StoreWriter) -> None:
     writer.run({"composition": {A: {"x-1": [1]}, B: {"x-1": [1], "x-2": [1]}}})
     views = open_views(writer.path)

@@ -58,6 +58,7 @@ def test_an_empty_store_has_every_query_and_no_row(tmp_path: Path) -> None:
         assert views.query(name, study="s") == []
     for name in ("entry_pixels", "study_text"):
         assert views.query(name, study="s") == []
+    assert views.query("task_sizes", study="s", task="t") == []
     assert views.query("seed_values", **named, seeds=2) == []
     for name in ("features", "reference_features", "entry_values", "prompt_means"):
         assert views.query(name, **named) == []
@@ -66,8 +67,11 @@ def test_an_empty_store_has_every_query_and_no_row(tmp_path: Path) -> None:
     assert views.query("token_maps", sample_id="x") == []
     for name in ("traced_entries", "entry_tokens", "latency", "entry_costs"):
         assert views.query(name, study="s") == []
-    for name in ("run_devices", "run_models"):
+    for name in ("run_devices", "run_models", "failure_kinds"):
         assert views.query(name, study="s") == []
+    assert views.query("seeds_and_tasks", study="s") == [{"seeds": 0, "tasks": []}]
+    assert views.query("study_runs", study="s", count=9) == []
+    assert views.query("win_values", **named, opponent="o") == []
     assert views.query("partings", study="s", entry="e", opponent="o", pairs=9) == []
     assert views.query("failed_samples", study="s", count=9, skip=0, length=9) == []
     assert views.query("study_runs", study="s", count=9) == []
@@ -77,7 +81,8 @@ def test_an_empty_store_has_every_query_and_no_row(tmp_path: Path) -> None:
     asked = {"study": "s", "prompt_ids": ["p"], "seed_place": 1}
     for name in ("placed_samples", "sample_scores"):
         assert views.query(name, **asked) == []
-    assert views.query("pictures", sample_ids=["x"], parts=["p"]) == []
+    with pytest.raises(duckdb.IOException):  # no part, no rows of it
+        views.query("pictures", sample_ids=["x"], parts=["p"])
     assert views.query("prompt_texts", study="s", prompt_ids=["p"]) == []
     for name in ("cast_votes", "opinions"):
         assert views.query(name, study="s") == []
@@ -425,6 +430,17 @@ def test_means_come_by_prompt_and_values_by_seed(writer: StoreWriter) -> None:
     ]
 
 
+def test_samples_and_prompts_of_a_task_are_counted(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1, 0], "x-2": [1], "y-1": [1]}, b={"y-1": [1]}))
+    views = open_views(writer.path)
+    asked = [views.query("task_sizes", study="study", task=task) for task in ("x", "y", "z")]
+    assert [[tuple(row.values()) for row in rows] for rows in asked] == [
+        [(A, 3, 2)],
+        [(A, 1, 1), (B, 1, 1)],
+        [],
+    ]
+
+
 def test_prompts_take_turns_between_tasks(writer: StoreWriter) -> None:
     writer.run(composition(a={"x-1": [1], "x-2": [1], "y-1": [1], "y-2": [1]}))
     rows = open_views(writer.path).query("study_prompts", study="study")
@@ -434,7 +450,11 @@ def test_prompts_take_turns_between_tasks(writer: StoreWriter) -> None:
 def test_no_score_query_reads_image_bytes(writer: StoreWriter) -> None:
     writer.run(composition(a={"x-1": [1], "x-2": [0]}, b={"x-1": [0], "x-2": [0]}))
     folder = Path(__file__).parents[2] / "platform" / "sql"
+<<<<<<< ours
     readers = {file.stem for file in folder.glob("*.sql") if re.search(r"\bimage\b", _code(file))}
+=======
+    readers = {f.stem for f in folder.glob("*.sql") if re.search(r"\bimage\b", _code(f))}
+>>>>>>> theirs
     assert readers == {"pictures"}
 
 

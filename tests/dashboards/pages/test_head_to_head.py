@@ -8,6 +8,8 @@ from bakeoff.platform.colors import PALETTE
 from tests.dashboards.visits import Visit, html, visitor
 from tests.store_writer import StoreWriter
 
+PICTURE = "src='data:image/png"  # markers are no PNG
+
 
 @pytest.fixture
 def visit(monkeypatch: pytest.MonkeyPatch) -> Visit:
@@ -19,7 +21,7 @@ def test_a_prompt_is_shown_with_a_picture_and_scores_of_each_entry(
 ) -> None:
     page = visit(store)
     assert not page.exception and not page.error
-    assert html(page).count("<img") == 3
+    assert html(page).count(PICTURE) == 3
     assert html(page).count(">composition ") == 3
     assert PALETTE[0] in html(page) and PALETTE[1] in html(page)
 
@@ -37,11 +39,10 @@ def test_a_score_that_is_missing_is_named(store: Path, visit: Visit) -> None:
 
 def test_buttons_step_through_prompts_and_stay_within(store: Path, visit: Visit) -> None:
     page = visit(store)
-    previous, following = page.button
-    previous.click().run()
+    page.button[0].click().run()
     assert page.number_input(key="place").value == 1
     for _ in range(9):
-        following.click().run()
+        page.button[1].click().run()
     assert page.number_input(key="place").value == 6
 
 
@@ -66,13 +67,13 @@ def test_the_address_says_what_is_shown(store: Path, visit: Visit) -> None:
     page = visit(store, entries="n/vanilla", place="2")
     assert page.multiselect(key="entries").value == ["n/vanilla"]
     assert page.number_input(key="place").value == 2
-    assert html(page).count("<img") == 1
+    assert html(page).count(PICTURE) == 1
 
 
 def test_an_address_of_nonsense_shows_the_default(store: Path, visit: Visit) -> None:
     page = visit(store, entries="nobody", place="99", order="taste", study="none", seed="9")
     assert not page.exception
-    assert html(page).count("<img") == 3
+    assert html(page).count(PICTURE) == 3
 
 
 def test_no_entry_chosen_asks_for_one(store: Path, visit: Visit) -> None:
