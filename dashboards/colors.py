@@ -2,11 +2,14 @@
 
 from typing import Final
 
-from bakeoff.platform.colors import PALETTE, model_colors, recipe_shapes
+from bakeoff.platform.colors import model_colors, recipe_shapes
 from bakeoff.platform.leaderboard import Leaderboard
-from bakeoff.platform.report.strips import PATHS, Look
+from bakeoff.platform.report.strips import Look
 
-__all__ = ["DIVERGING", "PALETTE", "PATHS", "Look", "looks_of", "model_colors", "recipe_shapes"]
+__all__ = [
+    *("DIVERGING", "PALETTE", "PATHS", "STAGE_COLORS", "Look"),
+    *("looks_of", "model_colors", "recipe_shapes"),
+]
 
 DIVERGING: Final = "purpleorange"  # win rates: purple above one half, orange below
 

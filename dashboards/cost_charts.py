@@ -1,28 +1,18 @@
 """Altair charts of what quality costs; nothing is computed here."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import altair as alt
 
 from bakeoff.dashboards.charts import AXIS_HEIGHT, LABELS, Layers, limits, span, unit_of
-from bakeoff.dashboards.colors import Look
+from bakeoff.dashboards.colors import STAGE_COLORS, Look
 from bakeoff.evaluators.metric import MetricInfo
 from bakeoff.platform.efficiency import STAGES, Memory, Spot, StageTime
 
 PLOT_HEIGHT = 420
 ROW_HEIGHT = 24
 WIDE = 20.0  # times: from here on a cost is drawn on a logarithmic scale
-# Okabe and Ito's, the network's the strongest, as it is what recipes change.
-STAGE_COLORS: Final = {
-    "text": "#56B4E9",
-    "network": "#0072B2",
-    "draw": "#009E73",
-    "decode": "#E69F00",
-    "encode": "#CC79A7",
-    "score": "#D55E00",
-    "write": "#999999",
-}
 
 
 def front_chart(

@@ -13,6 +13,18 @@ SHAPES = (
     *("triangle-right", "triangle-left", "arrow", "wedge"),
 )
 
+# Of the stages that an image passes, in their order. Tol's light scheme (2021): none is a model's,
+# and all are seen on white and on black.
+STAGE_COLORS = {
+    "text": "#EEDD88",
+    "network": "#77AADD",
+    "draw": "#44BB99",
+    "decode": "#EE8866",
+    "encode": "#BBCC33",
+    "score": "#FFAABB",
+    "write": "#AAAAAA",
+}
+
 
 def model_colors(models: Iterable[str]) -> dict[str, str]:
     """Return the color of each model, by its place among the distinct ones; six, then again."""

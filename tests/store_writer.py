@@ -1,6 +1,7 @@
 """Writes stores of hand-made rows, for tests of what reads them."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -62,7 +63,7 @@ class StoreWriter:
         wording = {}
         for entry in entries:
             entry["prompts"] = (asked or {}).get(entry["name"])
-            shard_id = f"{study}-{entry['name'].replace('/', '-')}{part}"
+            shard_id = re.sub(r"[^\w-]", "-", f"{study}-{entry['name']}{part}")
             by_metric = {metric: found.get(entry["name"], {}) for metric, found in scores.items()}
             samples = {s["sample_id"]: s for s in _samples(entry, by_metric, prompts or {})}
             cost = {"row_evaluations": (costs or {}).get(entry["name"], 32)}

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bakeoff.platform.colors import model_colors
 from bakeoff.platform.leaderboard import Leaderboard, leaderboard
 from bakeoff.platform.report.asked import RecordedViews, shared_tables
-from bakeoff.platform.report.costs import cost_section
+from bakeoff.platform.report.costs import cost_section, fronts_section
 from bakeoff.platform.report.gallery import gallery_section
 from bakeoff.platform.report.origin import failures, origin, recipes
 from bakeoff.platform.report.section import Section
@@ -43,7 +43,8 @@ def report(store: Store, study: str | None = None) -> str:
     )
     return environment.get_template("page.html").render(
         board=board,
-        summary=[*summary(board)],
+        summary=[*summary(board, views.query("failure_kinds", study=board.study))],
+        newest=next(iter(views.query("study_runs", study=board.study, count=1))),
         sections=sections,
         shared_tables=shared_tables(),
         colors=model_colors(standing.model for standing in board.standings),
@@ -66,6 +67,7 @@ def _sections(views: Views, board: Leaderboard) -> Iterator[Section | None]:
     yield scores_section(board)
     yield equal_terms_section(views, board, "steps")
     yield equal_terms_section(views, board, "compute")
+    yield fronts_section(views, board)
     yield cost_section(views, board)
     yield gallery_section(views, board)
     yield failures(views, board)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 
-from bakeoff.platform.leaderboard import Leaderboard
+from bakeoff.platform.leaderboard import Leaderboard, Standing
 from bakeoff.platform.pictures import data_uri
 from bakeoff.platform.report.section import Picture, Section, Shelf
 from bakeoff.platform.side_by_side import (
@@ -38,7 +38,7 @@ def gallery_section(views: Views, board: Leaderboard) -> Section | None:
 
 def _shelves(views: Views, board: Leaderboard) -> list[Shelf]:
     """Return the chosen prompts with as many entries and bytes as one file takes."""
-    entries = tuple(standing.entry for standing in board.standings[:MOST_PICTURES])
+    entries = tuple(standing.entry for standing in _pictured(board))
     most = MOST_PICTURES // max(1, len(entries))
     prompts = disputed_prompts(views, Question(board.study, entries, metric=board.decided_by))
     shelves, left = [], MOST_CHARACTERS
@@ -49,6 +49,10 @@ def _shelves(views: Views, board: Leaderboard) -> list[Shelf]:
         cut = text if len(text) <= LONGEST_PROMPT else f"{text[:LONGEST_PROMPT]} …"
         shelves.append(Shelf(cut, prompt.task or "", reason, shown))
     return shelves
+
+
+def _pictured(board: Leaderboard) -> list[Standing]:
+    return [standing for standing in board.standings if standing.samples][:MOST_PICTURES]
 
 
 def _chosen(prompts: Sequence[Disputed], count: int) -> list[tuple[Disputed, str]]:
@@ -69,7 +73,7 @@ def _pictures(views: Views, board: Leaderboard, prompt_id: str, left: int) -> It
     """Yield the pictures of a prompt, until one does not fit into what is left."""
     found = pictures(views, board.study, [prompt_id])
     told = scores(views, board.study, [prompt_id])
-    for standing in board.standings[:MOST_PICTURES]:
+    for standing in _pictured(board):
         own = found.get((standing.entry, prompt_id))
         uri = data_uri(own.png, EDGE) if own and left > 0 else None
         left -= len(uri or "")
@@ -78,4 +82,4 @@ def _pictures(views: Views, board: Leaderboard, prompt_id: str, left: int) -> It
 
 
 def _spelled(by_metric: Mapping[str, float]) -> str:
-    return ", ".join(f"{metric} {value:.3g}" for metric, value in by_metric.items())
+    return "\n".join(f"{metric} {value:.3g}" for metric, value in by_metric.items())

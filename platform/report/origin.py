@@ -26,7 +26,9 @@ def failures(views: Views, board: Leaderboard) -> Section:
     title = "Samples that failed, by stage and error"
     notes = ["Mended: samples that a later try made or scored. The others are in no number above."]
     return Section(
-        "Failures", drawings=[Drawing(FoldingTable(title, lines, columns, "kind"))], notes=notes
+        "Failures",
+        drawings=[Drawing(FoldingTable(title, lines, columns, "kind"), is_text=True)],
+        notes=notes,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bakeoff.platform.folding_table import Cell, FoldingTable, Line
 from bakeoff.platform.report.asked import Query
 from bakeoff.platform.report.matrix import Matrix
+from bakeoff.platform.report.plot import Plot
 from bakeoff.platform.report.strips import Bars, Mark, Segment, Strips
 
 
@@ -53,6 +54,7 @@ class Section:
     sentences: Sequence[str] = ()
     drawings: Sequence[Drawing] = ()
     matrix: Matrix | None = None
+    plots: Sequence[Plot] = ()
     shelves: Sequence[Shelf] = ()
     notes: Sequence[str] = ()
     folded: Sequence[tuple[str, str]] = ()

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from bakeoff.evaluators.metric import MetricInfo
 from bakeoff.evaluators.statistics import Estimate
-from bakeoff.platform.colors import model_colors, recipe_shapes
 from bakeoff.platform.comparisons import comparisons
 from bakeoff.platform.equal_terms import UNITS, Terms, group_entries
 from bakeoff.platform.folding_table import Column, FoldingTable, Line
@@ -23,7 +22,7 @@ from bakeoff.platform.leaderboard_table import (
 )
 from bakeoff.platform.report.matrix import win_matrix
 from bakeoff.platform.report.section import Drawing, Section
-from bakeoff.platform.report.strips import Look, interval_strips
+from bakeoff.platform.report.strips import Look, interval_strips, looks_of
 from bakeoff.platform.views import Views
 
 
@@ -109,6 +108,5 @@ def equal_terms_section(views: Views, board: Leaderboard, terms: Terms) -> Secti
 
 
 def _looks(board: Leaderboard, standings: Sequence[Standing]) -> list[Look]:
-    colors = model_colors(standing.model for standing in board.standings)
-    shapes = recipe_shapes(standing.entry for standing in board.standings)
-    return [Look(colors[standing.model], shapes[standing.entry]) for standing in standings]
+    looks = looks_of(board)
+    return [looks[standing.entry] for standing in standings]

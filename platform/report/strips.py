@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from bakeoff.evaluators.statistics import Estimate
+from bakeoff.platform.colors import model_colors, recipe_shapes
+from bakeoff.platform.leaderboard import Leaderboard
 
-TICKS = 4  # about as many as this
+TICKS = 6  # at most about as many as this
 MARGIN = 4.0  # percent of a strip left free at each end
 
 
@@ -16,6 +18,26 @@ class Tick(NamedTuple):
 
     text: str
     place: float
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Values from low to high, placed from one percentage to another."""
+
+    low: float
+    high: float
+    first: float
+    last: float
+
+    def place(self, value: float) -> float:
+        """Return where a value lies, in percent."""
+        space = (self.high - self.low) or abs(self.high) or 1.0
+        return round(self.first + (self.last - self.first) * (value - self.low) / space, 2)
+
+    def ticks(self, scale: float = 1) -> tuple[Tick, ...]:
+        """Return round values with their places, written in units of 1 / scale."""
+        found = values_within(scale * self.low, scale * self.high)
+        return tuple(Tick(f"{value:.6g}", self.place(value / scale)) for value in found)
 
 
 # The markers of recipes, within five pixels around a point; by Vega's names, which pages draw.
@@ -64,6 +86,7 @@ class Strips:
 
     ticks: tuple[Tick, ...]
     rows: Sequence[Mark | None]
+    null: float | None  # the place of the value that intervals are held against
 
 
 @dataclass(frozen=True)
@@ -74,6 +97,13 @@ class Bars:
     rows: Sequence[Sequence[Segment]]
 
 
+def looks_of(board: Leaderboard) -> dict[str, Look]:
+    """Return how each entry of a study is drawn, wherever it is."""
+    colors = model_colors(standing.model for standing in board.standings)
+    shapes = recipe_shapes(standing.entry for standing in board.standings)
+    return {one.entry: Look(colors[one.model], shapes[one.entry]) for one in board.standings}
+
+
 def interval_strips(
     estimates: Sequence[Estimate | None],
     looks: Sequence[Look],
@@ -81,24 +111,19 @@ def interval_strips(
     scale: float = 1,
     null: float | None = None,
 ) -> Strips:
-    """Return strips of estimates, each in its look; `null` is a value that the axis shall hold."""
-    ends = [end for found in estimates if found for end in _ends(found)]
+    """Return strips of estimates, each in its look; `null` is what intervals are held against."""
+    ends = [end for found in estimates if found for end in ends_of(found)]
     ends += [] if null is None else [null]
-    low, high = min(ends, default=0.0), max(ends, default=0.0)
-    space = (high - low) or abs(high) or 1.0
-
-    def place(value: float) -> float:
-        return round(MARGIN + (100 - 2 * MARGIN) * (value - low) / space, 2)
+    axis = Axis(min(ends, default=0.0), max(ends, default=0.0), MARGIN, 100 - MARGIN)
 
     def mark(found: Estimate, look: Look) -> Mark:
-        low, value, high = (place(end) for end in _ends(found))
+        low, value, high = (axis.place(end) for end in ends_of(found))
         return Mark(low, value, high, look.color, PATHS[look.shape])
 
     marks = [
         mark(found, look) if found else None for found, look in zip(estimates, looks, strict=True)
     ]
-    ticks = (Tick(f"{scale * value:.6g}", place(value)) for value in ticks_within(low, high))
-    return Strips(tuple(ticks), marks)
+    return Strips(axis.ticks(scale), marks, None if null is None else axis.place(null))
 
 
 def stacked_bars(rows: Sequence[dict[str, float]], colors: dict[str, str]) -> Bars:
@@ -114,7 +139,7 @@ def stacked_bars(rows: Sequence[dict[str, float]], colors: dict[str, str]) -> Ba
     return Bars(legend, bars)
 
 
-def ticks_within(low: float, high: float) -> list[float]:
+def values_within(low: float, high: float) -> list[float]:
     """Return round values between two limits: multiples of 1, 2 or 5 times a power of ten."""
     if not high > low:
         return [low]
@@ -125,6 +150,7 @@ def ticks_within(low: float, high: float) -> list[float]:
     return [number * step for number in range(first, last + 1)]
 
 
-def _ends(found: Estimate) -> tuple[float, float, float]:
+def ends_of(found: Estimate) -> tuple[float, float, float]:
+    """Return the low end, value and high end of an estimate; the value alone where it is all."""
     low, high = found.interval or (found.value, found.value)
     return low, found.value, high

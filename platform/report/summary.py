@@ -1,20 +1,24 @@
 """A study in a few sentences: who wins, how sure that is, and at what cost."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bakeoff.platform.leaderboard import Leaderboard, Standing
 from bakeoff.platform.leaderboard_table import percent
+from bakeoff.platform.views import Row
 
 
-def summary(board: Leaderboard) -> Iterator[str]:
-    """Yield the sentences, by win rates against the baseline on the deciding metric."""
+def summary(board: Leaderboard, failures: Sequence[Row]) -> Iterator[str]:
+    """Yield the sentences, by win rates against the baseline; failures are by kind."""
     images = sum(standing.samples for standing in board.standings)
     prompts = max((standing.prompts for standing in board.standings), default=0)
     yield (
         f"{len(board.standings)} entries made {images} images of up to {prompts} prompts each; "
         f"metrics: {', '.join(info.name for info in board.metrics) or 'none'}."
     )
+    left = sum(row["samples"] - row["mended"] for row in failures)
+    if left:
+        yield f"{left} failures were not mended by a later try; they are in no other number below."
     judged = [one for one in board.standings if one.comparison and one.comparison.decision]
     rivals = [one for one in judged if not one.is_control]
     if not rivals:
@@ -70,11 +74,11 @@ def _cost(board: Leaderboard, best: Standing) -> str:
     alike = (best.device, best.batch_size) == (baseline.device, baseline.batch_size)
     if alike and best.seconds_per_image and baseline.seconds_per_image:
         ratio = best.seconds_per_image / baseline.seconds_per_image
-        ratios.append(f"{ratio:.2g} times the seconds")
+        ratios.append(f"{ratio:.2g} × the seconds")
     # A row-evaluation of one model is not that of another.
     if best.model == baseline.model and best.row_evaluations and baseline.row_evaluations:
         ratio = best.row_evaluations / baseline.row_evaluations
-        ratios.append(f"{ratio:.2g} times the row-evaluations")
+        ratios.append(f"{ratio:.2g} × the row-evaluations")
     return f", at {' and '.join(ratios)} an image" if ratios else ""
 
 

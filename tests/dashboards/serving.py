@@ -12,12 +12,13 @@ from pathlib import Path
 from bakeoff.platform.cli.dashboard import command
 from bakeoff.platform.views import STORE_VARIABLE
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-)
 PATIENCE_SECONDS = 120
+# Of a page that has answered; and a condition that all its charts and pictures meet once drawn.
+STILL = "[data-testid=stApp][data-test-script-state=notRunning]"
+DRAWN = """() => document.querySelector('[data-testid=stMain] h1')
+  && [...document.querySelectorAll('[data-testid=stVegaLiteChart]')].every(
+    chart => chart.querySelector('canvas, svg.marks'))
+  && [...document.images].every(image => image.complete && image.naturalWidth > 0)"""
 
 
 @contextmanager

@@ -1,123 +1,143 @@
-"""The first page in a real browser: nothing breaks, nothing runs, nothing leaves the machine."""
+"""Every page in a real browser, over what a real run has written."""
 
-import os
-import socket
-import subprocess
-import time
-import urllib.request
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-from bakeoff.platform.cli.dashboard import command
-from bakeoff.platform.views import STORE_VARIABLE
+from bakeoff.dashboards.app import PAGES
+from bakeoff.platform.store import Store
+from bakeoff.platform.study import read_study
+from bakeoff.samplers.catalog import find_model
+from tests.chromium import Watch, launched, needs_chromium
+from tests.dashboards.serving import DRAWN, STILL, served
+from tests.trials import bare_run
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
+pytestmark = needs_chromium
+PATIENCE_MS = 60_000
+BROKEN = (
+    "[data-testid=stException], [data-testid=stAlertContentError], "
+    "[data-testid=stAlertContentWarning]"
 )
-PATIENCE_SECONDS = 120
-PICTURES = "[data-testid=stImage] img"
-CHARTS = "[data-testid=stVegaLiteChart] :is(canvas, svg.marks)"
-# Where Chromium must be there, its absence fails instead.
-REQUIRED = bool(os.environ.get("BAKEOFF_REQUIRE_CHROMIUM"))
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM.exists() and not REQUIRED,
-    reason=f"no Chromium at {CHROMIUM}: apt install chromium",
-)
+PHONE = {"width": 390, "height": 844}
+STUDY = """
+name: real
+benchmark: {name: shapes, limit: 1}
+seeds: [0, 1]
+metrics: [composition, clip_score]
+baseline: tiny-meissonic/vanilla
+traces: true
+models:
+  - model: tiny-meissonic
+    recipes:
+      vanilla: steps=3
+      control: {like: vanilla, seed_offset: 1000}
+    grid: {like: vanilla, differential: [null, 75], zigzag: [null, masked]}
+  - {model: tiny-llamagen, recipes: {vanilla: }}
+  - {path: copied, recipes: {vanilla: steps=3}}
+"""
+# What a page is not without, by its name in the address.
+SHOWN = {
+    "leaderboard": "[data-testid=stDataFrame] canvas, [data-testid=stVegaLiteChart]",
+    "win-rates": "[data-testid=stVegaLiteChart]",
+    "head-to-head": ".side-by-side img",
+    "arena": ".arena img",
+    "efficiency": "[data-testid=stVegaLiteChart]",
+    "trajectories": "[data-testid=stVegaLiteChart]",
+    "design-choices": "[data-testid=stVegaLiteChart]",
+    "runs": "[data-testid=stDataFrame] canvas",
+    "sql": ".tables details",
+}
+CHANGED = "([place, old]) => document.querySelector(place).innerHTML !== old"
+NAMES = [title.lower().replace(" ", "-") for title in PAGES]
 
 
 @pytest.fixture(scope="module")
-def address(shared_store: Path) -> Iterator[str]:
-    """Serve the store as `bakeoff dashboard` does."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, STORE_VARIABLE: str(shared_store)}
-    server = subprocess.Popen(
-        command(port), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(timeout=PATIENCE_SECONDS)
+def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of embedded models, a control, a grid, and a copy that could not be loaded once."""
+    folder = tmp_path_factory.mktemp("real")
+    shutil.copytree(find_model("tiny-meissonic").folder, folder / "copied")
+    weights = folder / "copied/transformer/diffusion_pytorch_model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:1000])
+    study = read_study(STUDY, source="study.yaml", folder=folder)
+    assert bare_run(study, folder / "store", batch_size=12).failed == 12
+    weights.write_bytes(whole)
+    study = read_study(STUDY, source="study.yaml", folder=folder)
+    assert bare_run(study, folder / "store", batch_size=12).made == 12
+    return folder / "store"
 
 
-def _wait_for(address: str, server: subprocess.Popen) -> None:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    end = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            if opener.open(address, timeout=5).status == 200:
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"the dashboard did not start (exit code {server.poll()})")
+@pytest.fixture(scope="module")
+def address(real: Path) -> Iterator[str]:
+    with served(real) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS))
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(1000 * PATIENCE_SECONDS)
+    context.set_default_timeout(PATIENCE_MS)
     yield context.new_page()
     context.close()
 
 
-def visit(page: Page, address: str, pictures: int) -> None:
-    """Open the page and wait until all of it is drawn."""
-    page.goto(address)
-    page.wait_for_function(f"document.querySelectorAll({PICTURES!r}).length == {pictures}")
-    page.wait_for_function(f"document.querySelectorAll({CHARTS!r}).length == 2")
+def visit(page: Page, address: str, name: str) -> None:
+    """Open a page by its name and wait until all of it is drawn."""
+    page.goto(f"{address}/{'' if name == NAMES[0] else name}")
+    page.locator(SHOWN[name.partition("?")[0]]).first.wait_for()
+    page.locator(STILL).wait_for()
+    page.wait_for_function(DRAWN)
 
 
-def test_the_page_is_drawn_without_a_complaint(page: Page, address: str, tmp_path: Path) -> None:
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    visit(page, address, pictures=4 * 3)
-    for heading in ("Leaderboard", "Win rates", "Pictures"):
-        assert page.get_by_role("heading", name=heading).is_visible()
-    assert page.locator("[data-testid=stException]").count() == 0
-    page.wait_for_function(
-        f"[...document.querySelectorAll({PICTURES!r})].every(i => i.complete && i.naturalWidth > 0)"
-    )
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_is_drawn_without_a_complaint(
+    page: Page, address: str, name: str, tmp_path: Path
+) -> None:
+    watch = Watch().over(page)
+    visit(page, address, name)
+    assert page.title().endswith(" · Bakeoff")
+    assert page.locator(BROKEN).count() == 0
     page.screenshot(path=tmp_path / "page.png", full_page=True)
-    assert complaints == []
-
-
-def test_a_hostile_prompt_runs_nothing_and_no_other_host_is_asked(page: Page, address: str) -> None:
-    hosts: set[str | None] = set()
-    page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
-    visit(page, address, pictures=4 * 3)
-    assert page.title() == "Bakeoff"
-    assert page.get_by_text("<script>document.title=").count() == 1
-    assert page.locator("a[href^=javascript]").count() == 0
-    assert hosts == {"127.0.0.1"}
+    page.set_viewport_size(PHONE)
+    page.wait_for_function("document.body.scrollWidth <= window.innerWidth")
+    page.screenshot(path=tmp_path / "phone.png", full_page=True)
+    assert watch.complaints == []
+    assert watch.hosts - {""} == {"127.0.0.1"}
 
 
 def test_what_is_chosen_stands_in_the_address(page: Page, address: str) -> None:
-    visit(page, address, pictures=4 * 3)
-    page.get_by_label("Page of 2").fill("2")
-    page.get_by_label("Page of 2").press("Enter")
-    page.wait_for_url("**?page=2")
-    visit(page, page.url, pictures=2 * 3)
-    assert page.get_by_label("Page of 2").input_value() == "2"
+    visit(page, address, "win-rates")
+    page.get_by_label("Metric that decides").click()
+    page.get_by_role("option", name="clip_score").click()
+    page.wait_for_url("**/win-rates?metric=clip_score")
+    visit(page, address, "win-rates?metric=clip_score")
+    assert page.get_by_label("Metric that decides").input_value() == "clip_score"
 
 
-def test_a_phone_needs_no_sideways_scrolling(page: Page, address: str, tmp_path: Path) -> None:
-    page.set_viewport_size({"width": 400, "height": 800})
-    visit(page, address, pictures=4 * 3)
-    page.screenshot(path=tmp_path / "phone.png")
-    assert page.evaluate("document.body.scrollWidth <= window.innerWidth")
+def test_arrow_keys_step_through_prompts(page: Page, address: str) -> None:
+    visit(page, address, "head-to-head")
+    first = page.locator(".side-by-side").inner_html()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url("**/head-to-head?place=2")
+    page.wait_for_function(CHANGED, arg=[".side-by-side", first])
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url(re.compile("/head-to-head([?]place=1)?$"))
+
+
+def test_a_vote_is_stored_and_another_question_asked(page: Page, address: str, real: Path) -> None:
+    visit(page, address, "arena")
+    first = page.locator(".arena").inner_html()
+    before = Store(real).count("votes")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function(CHANGED, arg=[".arena", first])
+    assert Store(real).count("votes") == before + 1

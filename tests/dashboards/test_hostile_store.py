@@ -1,19 +1,18 @@
 """A store is a stranger's: whatever stands in it, no page breaks, and nothing in it runs."""
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from bakeoff.dashboards.app import PAGES
 from bakeoff.platform.schemas import TABLES
 from bakeoff.platform.store import Store
-from tests.dashboards.serving import CHROMIUM, FLAGS, served
+from tests.chromium import Watch, launched, needs_chromium
+from tests.dashboards.serving import STILL, served
 from tests.dashboards.visits import visitor
 from tests.store_writer import StoreWriter
 
@@ -28,11 +27,6 @@ LONG = "<b>long</b> " * 90_000  # a megabyte
 HOSTILE = (SCRIPT, MARKDOWN, SQL, CONTROL, LONG)
 ODD = (1.0, float("nan"), float("inf"), None, -1e308)
 SHOWN = [title.lower().replace(" ", "-") for title in PAGES]
-REQUIRED = bool(os.environ.get("BAKEOFF_REQUIRE_CHROMIUM"))
-needs_chromium = pytest.mark.skipif(
-    not CHROMIUM.exists() and not REQUIRED,
-    reason=f"no Chromium at {CHROMIUM}: apt install chromium",
-)
 
 
 @pytest.fixture(scope="module")
@@ -105,28 +99,23 @@ def address(hostile: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def window() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS))
+    with launched() as browser:
         page = browser.new_page()
-        page.set_default_timeout(15000)
+        page.set_default_timeout(60_000)
         yield page
-        browser.close()
 
 
 @needs_chromium
 @pytest.mark.parametrize("name", SHOWN)
 def test_nothing_in_it_runs_or_asks_another_host(address: str, window: Page, name: str) -> None:
-    asked: set[str | None] = set()
-    dialogs: list[str] = []
-    window.on("request", lambda request: asked.add(urlsplit(request.url).hostname))
-    window.on("dialog", lambda dialog: dialogs.append(dialog.message))
+    watch = Watch().over(window)
     window.goto(f"{address}/{name}")
     window.wait_for_selector("[data-testid=stMain] h1")
-    window.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
-    assert window.evaluate("window.pwned") is None and dialogs == []
+    window.locator(STILL).wait_for()
+    assert window.evaluate("window.pwned") is None and watch.dialogs == []
     assert window.locator("a[href^=javascript], [data-testid=stMain] script").count() == 0
     assert window.locator("[data-testid=stException]").count() == 0
-    assert asked - {None} == {"127.0.0.1"}
+    assert watch.hosts - {""} == {"127.0.0.1"}
 
 
 def grown(writer: StoreWriter) -> None:

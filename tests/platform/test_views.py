@@ -450,11 +450,7 @@ def test_prompts_take_turns_between_tasks(writer: StoreWriter) -> None:
 def test_no_score_query_reads_image_bytes(writer: StoreWriter) -> None:
     writer.run(composition(a={"x-1": [1], "x-2": [0]}, b={"x-1": [0], "x-2": [0]}))
     folder = Path(__file__).parents[2] / "platform" / "sql"
-<<<<<<< ours
     readers = {file.stem for file in folder.glob("*.sql") if re.search(r"\bimage\b", _code(file))}
-=======
-    readers = {f.stem for f in folder.glob("*.sql") if re.search(r"\bimage\b", _code(f))}
->>>>>>> theirs
     assert readers == {"pictures"}
 
 
