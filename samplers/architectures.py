@@ -113,6 +113,12 @@ def _check_length(folder: Path, recipe: Recipe) -> None:
     recipe.check_length(image_tokens(folder / "gpt"))
 
 
+def _check_maskgit(folder: Path, recipe: Recipe) -> None:
+    from bakeoff.samplers.maskgit import check_recipe
+
+    check_recipe(folder, recipe)
+
+
 MEISSONIC = Architecture(
     name="Meissonic",
     family="masked",
@@ -128,6 +134,14 @@ LLAMAGEN = Architecture(
     has_resolution=True,
     check=_check_length,
 )
+MASKGIT = Architecture(
+    name="MaskGIT",
+    family="masked",
+    parts=("MaskGIT", "VQGAN"),
+    sampler="bakeoff.samplers.maskgit:MaskGITSampler",
+    has_resolution=True,
+    check=_check_maskgit,
+)
 DIFFUSERS = Pipelines(
     name="diffusers",
     family="diffusion",
@@ -136,7 +150,7 @@ DIFFUSERS = Pipelines(
     has_resolution=True,
     check=check_pipeline_recipe,
 )
-ARCHITECTURES = (DIFFUSERS, MEISSONIC, LLAMAGEN)
+ARCHITECTURES = (DIFFUSERS, MEISSONIC, LLAMAGEN, MASKGIT)
 
 
 def find_architecture(folder: Path) -> Architecture:

@@ -5,7 +5,8 @@ independent projects pin; None is the newest, whose commit `bakeoff fetch` notes
 unknown where the makers' code and papers do not tell it. Sizes are about.
 """
 
-from bakeoff.samplers.architectures import DIFFUSERS, LLAMAGEN, MEISSONIC
+from bakeoff.samplers.architectures import DIFFUSERS, LLAMAGEN, MASKGIT, MEISSONIC
+from bakeoff.samplers.maskgit_recipes import PUBLISHED
 from bakeoff.samplers.model_entry import TINY_WEIGHTS, ModelEntry, Source
 from bakeoff.samplers.recipe import Recipe
 
@@ -47,6 +48,15 @@ TINY = (
         resolution=64,
         licence="Apache-2.0",
         description="The same for 36 classes, such as a red circle, in place of captions",
+    ),
+    ModelEntry(
+        name="tiny-maskgit",
+        architecture=MASKGIT,
+        location=TINY_WEIGHTS / "tiny-maskgit",
+        recipe=Recipe.from_text("steps=16 guidance_scale=2"),
+        resolution=64,
+        licence="Apache-2.0",
+        description="Masked transformer of MaskGIT's PyTorch reproduction for the same 36 classes",
     ),
 )
 
@@ -145,6 +155,70 @@ LLAMAGENS = (
     _llamagen_c2i("3B", 384, 1.65, 12.7),
     _llamagen_t2i(1, 256),
     _llamagen_t2i(2, 512),
+)
+
+# MaskGIT's three published forms. Training states, which some files are, are larger than weights.
+V1_RELEASE = "pretrained_maskgit"
+
+
+def _maskgit_v1(side: int) -> ModelEntry:
+    names = (f"{V1_RELEASE}/MaskGIT/MaskGIT_ImageNet_{side}.pth", f"{V1_RELEASE}/VQGAN/last.ckpt")
+    return ModelEntry(
+        name=f"maskgit-{side}",
+        architecture=MASKGIT,
+        recipe=Recipe.from_text(PUBLISHED[f"v1-{side}"]),
+        resolution=side,
+        licence="MIT",
+        description=f"MaskGIT in PyTorch, version 1, for ImageNet's classes at {side} pixels",
+        sources=(Source("llvictorll/Maskgit-pytorch", names, within=V1_RELEASE),),
+        memory_gb=1.0,
+        download_gb=3.1,
+    )
+
+
+def _maskgit_halton(size: str, side: int, memory_gb: float) -> ModelEntry:
+    return ModelEntry(
+        name=f"maskgit-halton-{size}-{side}",
+        architecture=MASKGIT,
+        recipe=Recipe.from_text(PUBLISHED[f"halton-{size}"]),
+        resolution=side,
+        licence="MIT",
+        description=f"Halton-MaskGIT, version 2, {size}, for ImageNet's classes at {side} pixels",
+        sources=(
+            Source("llvictorll/Halton-MaskGIT", (f"ImageNet_{side}_{size}.pth",), into="MaskGIT"),
+            Source("FoundationVision/LlamaGen", ("vq_ds16_c2i.pt",), into="VQGAN"),
+        ),
+        memory_gb=memory_gb,
+    )
+
+
+def _maskgit_jax(side: int) -> ModelEntry:
+    place = "https://storage.googleapis.com/maskgit-public/checkpoints"
+    return ModelEntry(
+        name=f"maskgit-jax-{side}",
+        architecture=MASKGIT,
+        recipe=Recipe.from_text(PUBLISHED["jax"]),
+        resolution=side,
+        licence="Apache-2.0",
+        description=f"The original MaskGIT, for ImageNet's classes at {side} pixels",
+        sources=(
+            Source(place, (f"maskgit_imagenet{side}_checkpoint",), into="MaskGIT"),
+            Source(place, (f"tokenizer_imagenet{side}_checkpoint",), into="VQGAN"),
+        ),
+    )
+
+
+MASKGITS = (
+    _maskgit_v1(256),
+    _maskgit_v1(512),
+    _maskgit_halton("tiny", 256, 0.4),
+    _maskgit_halton("small", 256, 0.6),
+    _maskgit_halton("base", 256, 0.9),
+    _maskgit_halton("small", 384, 0.6),
+    _maskgit_halton("base", 384, 0.9),
+    _maskgit_halton("large", 384, 2.2),
+    _maskgit_jax(256),
+    _maskgit_jax(512),
 )
 
 # Pipelines of diffusers, in the files that it reads of a repository.
@@ -260,4 +334,4 @@ PIPELINES = (
     _amused(512),
 )
 
-MODELS = {entry.name: entry for entry in (*TINY, *MEISSONICS, *LLAMAGENS, *PIPELINES)}
+MODELS = {entry.name: entry for entry in (*TINY, *MEISSONICS, *MASKGITS, *LLAMAGENS, *PIPELINES)}

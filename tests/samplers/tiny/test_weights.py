@@ -54,7 +54,7 @@ def test_shipped_models_draw_held_out_prompts(name: str) -> None:
     assert np.mean(true) >= 0.6
 
 
-@pytest.mark.parametrize("name", ["tiny-llamagen-c2i"])
+@pytest.mark.parametrize("name", ["tiny-maskgit", "tiny-llamagen-c2i"])
 def test_shipped_models_draw_their_classes(name: str) -> None:
     """Far above chance (3 %): a picture of every class; the model card has the figures."""
     recipe = MODELS[name].recipe
