@@ -1,6 +1,6 @@
 """The metrics that a study may name, each wired to what it needs of the embedded world."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def _kid_tiny_clip(device: str) -> Metric:
     )
 
 
-_OWN: Mapping[str, MetricEntry] = {
+_OWN = {
     "composition": MetricEntry(_composition, needs_expectations=True),
     "clip_score": MetricEntry(_clip_score),
     "kid_tiny_clip": MetricEntry(_kid_tiny_clip, needs_pictures=True),

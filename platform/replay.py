@@ -1,6 +1,7 @@
 """Replay: one stored sample made again here, and where it comes out differently."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -96,11 +97,12 @@ def _location(row: Row, sample_id: str, model: str | None, dtype: str) -> tuple[
     """Return what the sampler is loaded by, and whether compiled, once its hash is the sample's."""
     wanted = row["weights_hash"]
     made_by = f"sample {sample_id} was made by {cut(row['model'])!r} with weights {wanted[:12]}"
-    here = [name for name, entry in MODELS.items() if is_here(entry)]
+    here = [name for name, entry in MODELS.working().items() if is_here(entry)]
     for name in here if model is None else [model]:
-        for compiled in (False, True):
-            if weights_hash(name, dtype, compiled=compiled) == wanted:
-                return name, compiled
+        with suppress(InputError):  # it does not run in this dtype
+            for compiled in (False, True):
+                if weights_hash(name, dtype, compiled=compiled) == wanted:
+                    return name, compiled
     if model is None:
         raise InputError(f"{made_by}, which no model of the catalogue has: give --model FOLDER")
     found = weights_hash(model, dtype)

@@ -31,7 +31,7 @@ from bakeoff.platform.workers import WorkerLog
 from bakeoff.samplers.catalog import import_samplers, load_sampler
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.recipe import Recipe
-from bakeoff.samplers.sampler import Generation, Sampler
+from bakeoff.samplers.sampler import Generation, Sampler, check_generation
 from bakeoff.samplers.trace import StepRecord
 
 
@@ -287,6 +287,7 @@ def _generate(sampler: Sampler, shard: Shard, items: Sequence[Item]) -> Made:
     records: list[StepRecord] = []
     callback = records.append if shard.traces else None
     generation = sampler.generate(prompts, seeds, Recipe.from_text(shard.recipe), callback)
+    check_generation(generation, len(items))
     return Made(generation, records)
 
 

@@ -5,9 +5,14 @@ independent projects pin; None is the newest, whose commit `bakeoff fetch` notes
 unknown where the makers' code and papers do not tell it. Sizes are about.
 """
 
+from pathlib import Path
+
 from bakeoff.samplers.architectures import DIFFUSERS, LLAMAGEN, MASKGIT, MEISSONIC
+from bakeoff.samplers.combinations import FAMILIES
+from bakeoff.samplers.errors import cut, shown, unknown
 from bakeoff.samplers.maskgit_recipes import PUBLISHED
 from bakeoff.samplers.model_entry import TINY_WEIGHTS, ModelEntry, Source
+from bakeoff.samplers.plugins import Registry
 from bakeoff.samplers.recipe import Recipe
 
 # Meissonic's script. Monetico, the 512 release, is run by the same.
@@ -334,4 +339,17 @@ PIPELINES = (
     _amused(512),
 )
 
-MODELS = {entry.name: entry for entry in (*TINY, *MEISSONICS, *MASKGITS, *LLAMAGENS, *PIPELINES)}
+_OWN = {entry.name: entry for entry in (*TINY, *MEISSONICS, *MASKGITS, *LLAMAGENS, *PIPELINES)}
+
+
+def _check(name: str, entry: ModelEntry) -> None:
+    """Check what another package says of a model."""
+    if entry.name != name:
+        raise ValueError(f"it calls itself {shown(entry.name)}: both names must be the same")
+    if entry.family not in FAMILIES:
+        raise unknown("family", cut(entry.family), FAMILIES)
+    if entry.location is None or not Path(entry.location).is_dir():
+        raise ValueError(f"its location must be a folder that is there, got {entry.location}")
+
+
+MODELS = Registry("model", ModelEntry, _OWN, _check)

@@ -35,7 +35,7 @@ class Registry(Mapping[str, Entry]):
         self,
         what: str,
         kind: type[Entry],
-        own: Mapping[str, Entry],
+        own: dict[str, Entry],
         check: Callable[[str, Entry], None] = lambda name, entry: None,
     ) -> None:
         self.what, self._kind, self._own, self._check = what, kind, own, check
@@ -64,6 +64,20 @@ class Registry(Mapping[str, Entry]):
             return self[name]
         except (KeyError, InputError):
             return None
+
+    def working(self) -> dict[str, Entry]:
+        """Return the entries that can be used, by their names; the others are in `faults`."""
+        found = {name: self.find(name) for name in self}
+        return {name: entry for name, entry in found.items() if entry is not None}
+
+    def faults(self) -> Iterator[tuple[str, InputError]]:
+        """Yield each name that another package offers wrongly, or in vain, and the reason."""
+        for name in self:
+            try:
+                self[name]
+            except InputError as error:
+                yield name, error
+        yield from self.left_out()
 
     def left_out(self) -> Iterator[tuple[str, InputError]]:
         """Yield each of Bakeoff's names that another package offers in vain, and the reason."""

@@ -53,6 +53,20 @@ class Sampler(Protocol):
         ...
 
 
+def check_generation(made: Generation, images: int) -> None:
+    """Check what a sampler returned for so many images; one of another package may be wrong.
+
+    Raises:
+        ValueError: arrays are not those that `Generation` tells of.
+    """
+    shape, dtype = made.images.shape, made.images.dtype
+    if dtype != np.uint8 or len(shape) != 4 or shape[3] != 3:
+        raise ValueError(f"images must be uint8 [B, H, W, 3], got {dtype} {list(shape)}")
+    for name in ("images", "tokens", "row_evaluations", "network_calls"):
+        if (found := len(getattr(made, name))) != images:
+            raise ValueError(f"{name} must be of {images} images, got {found}")
+
+
 def check_batch(prompts: Sequence[str], seeds: Sequence[int]) -> None:
     """Check that there is one seed for each prompt, and at least one of both.
 

@@ -34,12 +34,15 @@ def models(
 
     if name is not None and name not in MODELS:
         raise unknown("model", name, MODELS)
-    entries = MODELS if name is None else {name: MODELS[name]}
+    entries = MODELS.working() if name is None else {name: MODELS[name]}
     if as_json:
         told = [_facts(entry) for entry in entries.values()]
         typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
     elif name is None:
-        _print_table(entries, open_console())
+        console = open_console()
+        _print_table(entries, console)
+        for _, error in MODELS.faults():
+            console.print(Text(f"{error}."))
     else:
         print_items(f"{name}: {entries[name].description}", _details(entries[name]))
 

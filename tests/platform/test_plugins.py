@@ -51,6 +51,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ],
         ),
         ("benchmarks", "shapes", ["benchmark 'b' of package broken 1.0 cannot be imported"]),
+        ("models", "tiny-meissonic", ["model 's' of package broken 1.0 cannot be imported"]),
     ],
 )
 def test_lists_tell_what_is_broken_and_show_the_rest(
