@@ -6,8 +6,8 @@ from typing import Any
 
 import streamlit as st
 
-from bakeoff.dashboards.colors import looks_of, model_colors
-from bakeoff.dashboards.cost_charts import STAGE_COLORS, front_chart, memory_chart, stage_chart
+from bakeoff.dashboards.colors import STAGE_COLORS, looks_of, model_colors
+from bakeoff.dashboards.cost_charts import front_chart, memory_chart, stage_chart
 from bakeoff.dashboards.legend import INK, Key, legend, models_legend
 from bakeoff.dashboards.look import (
     empty,
