@@ -159,8 +159,6 @@ class JaxVQ(nn.Module):
     Source: maskgit `VQVAE`.
     """
 
-    signed = False  # pixels are about in [0, 1]
-
     def __init__(self, config: JaxVQConfig) -> None:
         super().__init__()
         self.config = config

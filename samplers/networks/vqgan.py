@@ -200,8 +200,6 @@ class VQGAN(nn.Module):
     Source: taming-transformers `VQModel`.
     """
 
-    signed = True  # pixels are about in [-1, 1]
-
     def __init__(self, config: VQGANConfig) -> None:
         super().__init__()
         self.config = config
