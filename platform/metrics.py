@@ -96,16 +96,17 @@ def check_metrics(names: Sequence[str], benchmark: str, entry: Benchmark | None)
             raise unknown(f"metrics[{place}]", name, METRICS)
         if name in names[:place]:
             raise InputError(f"metrics[{place}] {name!r} is named twice: name each metric once")
-        if missing := _lacks(METRICS[name], entry):
+        if missing := lacks(METRICS[name], entry):
             known = [(other, METRICS.find(other)) for other in METRICS]
-            able = [other for other, found in known if found and not _lacks(found, entry)]
+            able = [other for other, found in known if found and not lacks(found, entry)]
             raise InputError(
                 f"metrics[{place}] {name!r} needs {missing}, which benchmark {benchmark!r} has "
                 f"not; it can take {', '.join(able)}"
             )
 
 
-def _lacks(metric: MetricEntry, benchmark: Benchmark | None) -> str | None:
+def lacks(metric: MetricEntry, benchmark: Benchmark | None) -> str | None:
+    """Return what a metric needs that a benchmark has not; None if it can judge it."""
     if metric.needs_expectations and not (benchmark and benchmark.has_expectations):
         return "expectations"
     if metric.needs_pictures and not (benchmark and benchmark.pictures):

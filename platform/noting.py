@@ -13,7 +13,6 @@ from bakeoff.platform.rule import Rule
 from bakeoff.platform.store import Store
 from bakeoff.platform.stored import MetricKey
 from bakeoff.platform.study import Study
-from bakeoff.samplers.catalog import weight_files
 
 Told = dict[str, Any]
 
@@ -110,9 +109,9 @@ class RunNote:
 
     def _files(self) -> list[tuple[str, str]]:
         """Return the hash of every file of the study's models."""
-        models = {entry.model.name: entry.model.location for entry in self.study.entries}
+        models = {entry.model.name: entry.model for entry in self.study.entries}
         return [
-            (f"{model}/{name}", content)
-            for model, location in models.items()
-            for name, content in weight_files(location).items()
+            (f"{model.name}/{name}", content)
+            for model in models.values()
+            for name, content in model.files().items()
         ]

@@ -216,7 +216,7 @@ class Plan:
     def _shard(self, entry: Entry, lack: Lack, items: Iterable[Item]) -> Shard:
         return Shard(
             model=entry.model.name,
-            location=entry.model.location,
+            location=entry.model.location or "",  # of one that made all its pictures elsewhere
             weights_hash=self.weights_hashes[entry.model.name],
             recipe=str(entry.recipe),
             recipe_id=entry.recipe.recipe_id,
@@ -225,7 +225,7 @@ class Plan:
             metrics=lack.metrics,
             part=lack.part,
             traces=lack.traces,
-            dtype=entry.model.dtype,
+            dtype=entry.model.dtype or "",
             compiled=entry.model.compiled,
         )
 

@@ -10,7 +10,7 @@ import torch
 
 from bakeoff.evaluators.metric import Expectation, Metric
 from bakeoff.platform.benchmarks import BENCHMARKS
-from bakeoff.platform.metrics import build_metric
+from bakeoff.platform.metrics import METRICS, build_metric
 from bakeoff.platform.pictures import decode_png
 from bakeoff.platform.places import Place
 from bakeoff.platform.sampling import device_name
@@ -93,9 +93,12 @@ def _drift(
         metric = build_metric(name, device)
     except InputError:  # of another Bakeoff, or of somebody's own
         return Drift(name, stored_version, UNKNOWN, stored_device, here, (), len(scores), False)
-    version = metric.info.version
-    differences, failed, beyond = [], 0, False
+    version, judged = metric.info.version, METRICS[name].needs_expectations
+    differences, failed, lacking, beyond = [], 0, 0, False
     for score in scores:
+        if judged and _expectation(drawn[score["sample_id"]]) is None:  # as of finished pictures
+            lacking += 1
+            continue
         stored = np.asarray(score["vector"] if score["value"] is None else [score["value"]])
         try:
             again = np.atleast_1d(_score(metric, drawn[score["sample_id"]]))
@@ -107,7 +110,8 @@ def _drift(
         beyond |= difference > TOLERANCE * max(1.0, float(np.abs(stored).max()))
     is_drift = version == stored_version and (beyond or failed > 0)
     made = tuple(differences)
-    return Drift(name, stored_version, version, stored_device, here, made, failed, is_drift)
+    unscored = failed + lacking
+    return Drift(name, stored_version, version, stored_device, here, made, unscored, is_drift)
 
 
 def _score(metric: Metric, sample: Row) -> Any:

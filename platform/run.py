@@ -29,7 +29,7 @@ from bakeoff.platform.store import Store
 from bakeoff.platform.stored import MetricKey
 from bakeoff.platform.study import Study
 from bakeoff.platform.views import Views
-from bakeoff.samplers.catalog import check_downloaded, check_files, check_recipe, weights_hash
+from bakeoff.samplers.catalog import check_downloaded, check_files
 from bakeoff.samplers.errors import InputError
 
 
@@ -106,19 +106,17 @@ def prepare(
     if rule:
         check_contest(study)
     models = {entry.model.name: entry.model for entry in study.entries}
-    for model in models.values():  # before files of gigabytes are hashed
-        check_downloaded(model.location)
-    hashes = {
-        name: weights_hash(model.location, model.dtype, compiled=model.compiled)
-        for name, model in models.items()
-    }
+    locations = [model.location for model in models.values() if model.location is not None]
+    for location in locations:  # before files of gigabytes are hashed
+        check_downloaded(location)
+    hashes = {name: model.weights_hash() for name, model in models.items()}
     for entry in study.entries:
         try:
-            check_recipe(entry.model.location, entry.recipe)
+            entry.model.check(entry.recipe)
         except InputError as error:
             raise InputError(f"{entry.name}: {error}") from None
-    for model in models.values():
-        check_files(model.location)
+    for location in locations:
+        check_files(location)
     described = [build_metric(name).info for name in study.metrics]
     metrics = tuple(MetricKey(info.name, info.version) for info in described)
     tries = None if retry_failures else TRIES

@@ -1,7 +1,8 @@
 """A study: models × recipes on prompts and seeds, judged by metrics, with all of it checked."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +17,72 @@ from bakeoff.platform.benchmarks import (
 )
 from bakeoff.platform.metrics import check_metrics
 from bakeoff.platform.study_file import ModelPart, StudyPart, Threshold, parse_study, read_text
-from bakeoff.samplers.catalog import MODELS, check_dtype, find_model
+from bakeoff.samplers.catalog import (
+    MODELS,
+    check_dtype,
+    check_recipe,
+    find_model,
+    weight_files,
+    weights_hash,
+)
 from bakeoff.samplers.errors import InputError, cut, shown, unknown
 from bakeoff.samplers.recipe import BUDGET, Recipe
 
 SHIPPED = Path(__file__).parent / "studies"
 DEFAULT_RECIPE = "default"  # in `like`: the recipe that the catalogue gives a model
+UNKNOWN_WEIGHTS = "unknown"  # in place of a hash
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model of a study: its name there, and what `load_sampler` finds it by."""
+    """A model of a study: its name there, and what `load_sampler` finds it by.
+
+    One without a location made its pictures elsewhere, and how is not known.
+    """
 
     name: str
-    location: str  # catalogue name or absolute folder
+    location: str | None  # catalogue name or absolute folder
     family: str
-    dtype: str = "float32"
+    dtype: str | None = "float32"
     compiled: bool = False
+
+    def weights_hash(self) -> str:
+        """Return the hash that its samples are known by.
+
+        Raises:
+            InputError: its files are missing, or do not run so.
+        """
+        if self.location is None:
+            return UNKNOWN_WEIGHTS
+        return weights_hash(self.location, str(self.dtype), compiled=self.compiled)
+
+    def check(self, recipe: "Recipe | ToldRecipe") -> None:
+        """Check that a recipe suits the model; loads no weights.
+
+        Raises:
+            InputError: it does not.
+        """
+        if self.location is not None and isinstance(recipe, Recipe):
+            check_recipe(self.location, recipe)
+
+    def files(self) -> Mapping[str, str]:
+        """Return the hash of each of its files."""
+        return {} if self.location is None else weight_files(self.location)
+
+
+@dataclass(frozen=True)
+class ToldRecipe:
+    """How pictures were made elsewhere, in words that are no recipe of Bakeoff's."""
+
+    text: str
+
+    @property
+    def recipe_id(self) -> str:
+        """A hash of the words."""
+        return sha256(self.text.encode()).hexdigest()[:16]
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True)
@@ -41,7 +91,7 @@ class Entry:
 
     name: str  # model/recipe
     model: Model
-    recipe: Recipe
+    recipe: Recipe | ToldRecipe
     seeds: tuple[int, ...]
     baseline: bool = False
 
@@ -119,8 +169,7 @@ def _resolve(part: StudyPart, text: str, folder: Path, limit: int | None) -> Stu
     benchmark, prompts = _prompts(part, folder, limit)
     name = benchmark.name if benchmark else OWN_PROMPTS
     check_metrics(part.metrics, name, benchmark)
-    entries = _with_baseline(_entries(part, folder), part.baseline)
-    _refuse_shared_samples(entries)
+    entries = with_baseline(_entries(part, folder), part.baseline)
     if part.traces:
         _refuse_without_tokens(entries)
     return Study(
@@ -267,14 +316,19 @@ def _inherit(
     return base, choices, offset
 
 
-def _with_baseline(entries: Iterator[Entry], baseline: str | None) -> tuple[Entry, ...]:
-    """Mark the entry that the others are compared with: the one named, or the first."""
+def with_baseline(entries: Iterable[Entry], baseline: str | None) -> tuple[Entry, ...]:
+    """Mark the entry that the others are compared with: the one named, or the first.
+
+    Raises:
+        InputError: there is no such entry, or two would hold the same images.
+    """
     found = list(entries)
     names = [entry.name for entry in found]
     if baseline is not None and baseline not in names:
         raise unknown("baseline", cut(baseline), names)
     place = 0 if baseline is None else names.index(baseline)
     found[place] = replace(found[place], baseline=True)
+    _refuse_shared_samples(found)
     return tuple(found)
 
 
@@ -287,7 +341,7 @@ def _refuse_without_tokens(entries: tuple[Entry, ...]) -> None:
             )
 
 
-def _refuse_shared_samples(entries: tuple[Entry, ...]) -> None:
+def _refuse_shared_samples(entries: Sequence[Entry]) -> None:
     """Refuse entries that would hold the same images, and so could only tie."""
     made: dict[tuple[Model, str], list[Entry]] = {}
     for entry in entries:

@@ -94,13 +94,13 @@ def check_recipe(name_or_path: str | Path, recipe: Recipe) -> None:
 def check_files(name_or_path: str | Path) -> None:
     """Check that a model's files fit together, before anything loads them.
 
-    What ships with Bakeoff is not looked at.
+    What ships with Bakeoff is not looked at, nor what only another package can read.
 
     Raises:
         InputError: a file is missing, damaged or does not fit.
     """
     entry = check_downloaded(name_or_path)
-    if entry.folder.is_relative_to(TINY_WEIGHTS):
+    if entry.folder.is_relative_to(TINY_WEIGHTS) or entry.architecture not in ARCHITECTURES:
         return
     try:
         entry.architecture.check_files(entry.folder)

@@ -38,22 +38,22 @@ class Registry(Mapping[str, Entry]):
         own: dict[str, Entry],
         check: Callable[[str, Entry], None] = lambda name, entry: None,
     ) -> None:
-        self.what, self._kind, self._own, self._check = what, kind, own, check
+        self.what, self.own, self._kind, self._check = what, own, kind, check
         self._loaded: dict[str, Entry] = {}
 
     def __iter__(self) -> Iterator[str]:
-        yield from self._own
-        yield from (name for name in self._offered if name not in self._own)
+        yield from self.own
+        yield from (name for name in self._offered if name not in self.own)
 
     def __len__(self) -> int:
-        return len(self._own.keys() | self._offered.keys())
+        return len(self.own.keys() | self._offered.keys())
 
     def __contains__(self, name: object) -> bool:
-        return name in self._own or name in self._offered
+        return name in self.own or name in self._offered
 
     def __getitem__(self, name: str) -> Entry:
-        if name in self._own:
-            return self._own[name]
+        if name in self.own:
+            return self.own[name]
         if name not in self._loaded:
             self._loaded[name] = self._load(name, self._offered[name])
         return self._loaded[name]
@@ -81,7 +81,7 @@ class Registry(Mapping[str, Entry]):
 
     def left_out(self) -> Iterator[tuple[str, InputError]]:
         """Yield each of Bakeoff's names that another package offers in vain, and the reason."""
-        for name in self._own:
+        for name in self.own:
             for offer in self._offered.get(name, ()):
                 reason = "is left out: Bakeoff has its own of that name"
                 yield name, InputError(f"{self._told(name, offer)} {reason}")

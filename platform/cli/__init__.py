@@ -24,6 +24,7 @@ from bakeoff.platform.cli.recipes import recipes
 from bakeoff.platform.cli.replay import replay
 from bakeoff.platform.cli.report import report
 from bakeoff.platform.cli.run import run
+from bakeoff.platform.cli.score import score
 from bakeoff.platform.cli.show import show
 from bakeoff.platform.cli.status import status
 from bakeoff.platform.cli.submit import submit
@@ -53,6 +54,7 @@ app = typer.Typer(
 )
 for verb in (
     run,
+    score,
     submit,
     leaderboard,
     compare,

@@ -82,9 +82,8 @@ def run(
 ) -> None:
     """Run a study: what its store lacks is made, the rest is left alone."""
     # Here and not above: they load torch and Ray, seconds that `bakeoff --help` need not wait.
-    from bakeoff.platform.execution import RunStopped
     from bakeoff.platform.rule import Rule
-    from bakeoff.platform.run import carry_out, prepare
+    from bakeoff.platform.run import prepare
     from bakeoff.platform.store import Store
     from bakeoff.platform.study import load_study
 
@@ -98,10 +97,26 @@ def run(
     place = store or str(STORES / wanted.name)
     opened = Store.open_or_plan(place)
     work = prepare(wanted, opened, batch_size, retry_failures=retry_failures, rule=rule)
-    console.print(f"Study [bold]{wanted.name}[/]: {_size(work)}", highlight=False)
     if dry_run:
+        _tell_size(work, console)
         show_estimate(work, workers, console)
-        return
+    else:
+        complete(work, place, console, workers, device, resource)
+
+
+def complete(
+    work: "Work",
+    place: str,
+    console: Console,
+    workers: int | None,
+    device: Literal["cpu", "cuda"] | None,
+    resource: str | None = None,
+) -> None:
+    """Do the work of a study, show where it stands, and end as it went."""
+    from bakeoff.platform.execution import RunStopped
+    from bakeoff.platform.run import carry_out
+
+    _tell_size(work, console)
     try:
         with _Bar(console) as bar:
             result = carry_out(
@@ -113,7 +128,7 @@ def run(
             f"bakeoff: stopped, {reason}. Run the same command to go on from here.", err=True
         )
         raise typer.Exit(1) from None
-    _leaderboard(place, wanted.name, console)
+    _leaderboard(place, work.study.name, console)
     _next_steps(place, console)
     if told := _failures(work, result):
         typer.echo(f"bakeoff: {told}", err=True)
@@ -128,10 +143,16 @@ def _failures(work: "Work", result: "Result") -> str:
     columns = ["run_id", "error_type", "message", "attempt"]
     last = max(work.store.read("failures", columns).to_pylist(), key=lambda row: row["run_id"])
     again = "--retry-failures" if work.given_up or last["attempt"] > 1 else "the same command"
+    if all(entry.model.location is None for entry in work.study.entries):
+        again = "when they are mended or there, the same command"
     return (
         f"{failed} images failed, the reasons are in {work.store.path / 'failures'}; the last: "
         f"{last['error_type']}: {' '.join(last['message'].split())}; {again} tries them again"
     )
+
+
+def _tell_size(work: "Work", console: Console) -> None:
+    console.print(f"Study [bold]{work.study.name}[/]: {_size(work)}", highlight=False)
 
 
 def _size(work: "Work") -> str:

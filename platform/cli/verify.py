@@ -42,7 +42,7 @@ def verify(
         for lack in lacks(opened):
             console.print(
                 f"Study {lack.study} lacks {lack.samples} of {lack.planned} samples and "
-                f"{lack.scores} scores: the next `bakeoff run` of it into this store makes them",
+                f"{lack.scores} scores: the next run of it into this store makes them",
                 markup=False,
             )
         drifts = score_again(opened, rescore) if rescore else []
