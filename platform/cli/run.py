@@ -188,6 +188,8 @@ class _Bar(Progress):
     def begin(self, step: "Work") -> None:
         """Add what is to be done next: all, or a round of a run until decided."""
         self.images += step.images
+        if not any(step.count.by_model.values()):
+            self.doing = "scoring images"
         if step.rule:
             entries, prompts = len(step.study.entries), len(step.study.prompts)
             self.doing = f"{entries} entries, up to prompt {prompts}"

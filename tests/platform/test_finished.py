@@ -306,7 +306,8 @@ def test_the_command_scores_shows_and_tells_what_is_missing(
     assert "1 images failed" in lacking.stderr and "no picture of this prompt" in lacking.stderr
 
 
-def test_every_verb_reads_such_a_store(tmp_path: Path) -> None:
+def test_every_verb_reads_such_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # a contact sheet is written there
     store = tmp_path / "store"
     take(write(tmp_path / "in", line("a.png", model="m"), line("b.png", model="n")), store)
     checks: dict[tuple[str, ...], Callable[[Result], bool]] = {
