@@ -79,6 +79,11 @@ class KeyValueCache:
         return keys, values
 
 
+def _several(*tensors: Tensor) -> list[Tensor]:
+    """Return tensors [R, ...] with a lone row twice: alone, its products may round otherwise."""
+    return [torch.cat([x, x]) if len(x) == 1 else x for x in tensors]
+
+
 @dataclass
 class WholePass:
     """A pass over all tokens at once, without a cache; `mask` [R | 1, 1, S, S] is boolean."""
@@ -103,7 +108,8 @@ class ConditionPass:
         rows = self.cache.rows
         kept = torch.ones_like(v[:rows, 0, :, 0]) if self.kept is None else self.kept.to(v.dtype)
         share = kept / kept.sum(dim=1, keepdim=True)  # [R, T]
-        self.cache.values[layer, :, :, 0] = torch.einsum("rhtd,rt->rhd", v[:rows], share)
+        mean = torch.einsum("rhtd,rt->rhd", *_several(v[:rows], share))
+        self.cache.values[layer, :, :, 0] = mean[:rows]
         return attention(q[:rows], k[:rows], v[:rows], self.mask)
 
 
@@ -127,9 +133,10 @@ class StepPass:
         if q.is_cuda:
             return attention(q[:rows], keys, values, self.score)
         # on a CPU, products of all heads are faster for a single query than the fused kernel
-        q, keys, values, score = (x.flatten(0, 1) for x in (q[:rows], keys, values, self.score))
+        together = _several(q[:rows], keys, values, self.score)
+        q, keys, values, score = (x.flatten(0, 1) for x in together)
         scores = torch.baddbmm(score, q, keys.transpose(1, 2), alpha=q.shape[-1] ** -0.5)
-        return torch.bmm(scores.softmax(dim=-1), values).unflatten(0, cache.shape[:2])
+        return torch.bmm(scores.softmax(dim=-1), values).unflatten(0, (-1, cache.shape[1]))[:rows]
 
 
 class WindowPass:

@@ -171,13 +171,14 @@ def test_tokens_do_not_depend_on_the_batch(network: LlamaGenTransformer, recipe:
 def test_a_token_costs_one_row_evaluation_and_guidance_doubles_it_until_its_end(
     network: LlamaGenTransformer, recipe: str, expected: int
 ) -> None:
-    fed = []
+    fed, images = [], 20  # so many that no row is there only to fill up
     hook = network.layers[0].attention.register_forward_hook(lambda _, x, y: fed.append(len(x[0])))
-    drawn = generate_tokens(network, *conditions(10), Recipe.from_text(recipe), Streams(range(10)))
+    streams = Streams(range(images))
+    drawn = generate_tokens(network, *conditions(images), Recipe.from_text(recipe), streams)
     hook.remove()
-    assert drawn.row_evaluations.tolist() == [expected] * 10
-    assert drawn.network_calls.tolist() == [36] * 10
-    assert sum(fed) == 10 * expected
+    assert drawn.row_evaluations.tolist() == [expected] * images
+    assert drawn.network_calls.tolist() == [36] * images
+    assert sum(fed) == images * expected
     assert len(fed) == 36
 
 

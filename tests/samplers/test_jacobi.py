@@ -158,7 +158,7 @@ def test_a_pass_costs_its_positions_and_rows_without_condition_end_with_guidance
     hook = network.layers[0].attention.register_forward_hook(
         lambda _, x, y: fed.append(x[0].shape[:2].numel())
     )
-    recipe = Recipe.from_text("guidance_scale=2 guidance_interval=0..12 jacobi=8")
+    recipe = Recipe.from_text("guidance_scale=2 guidance_interval=0..12 jacobi=16")
     drawn = decode_jacobi(network, *conditions(10), recipe, Streams(range(10)))
     hook.remove()
     assert len(fed) == drawn.network_calls.max()
@@ -166,7 +166,7 @@ def test_a_pass_costs_its_positions_and_rows_without_condition_end_with_guidance
     prefill = 6 * 2 * 10
     assert fed[0] == prefill
     assert sum(fed[1:]) == drawn.row_evaluations.sum() - 2 * 10
-    passes = (drawn.row_evaluations - 2) / 8  # of both kinds of rows
+    passes = (drawn.row_evaluations - 2) / 16  # of both kinds of rows
     assert (passes > drawn.network_calls - 1).all()
     assert (passes < 2 * (drawn.network_calls - 1)).all()
 
