@@ -1,7 +1,6 @@
 """Every page in a real browser, over what a real run has written."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from playwright.sync_api import Browser, Page
 from bakeoff.dashboards.app import PAGES
 from bakeoff.platform.store import Store
 from bakeoff.platform.study import read_study
-from bakeoff.samplers.catalog import find_model
 from tests.chromium import Watch, launched, needs_chromium
 from tests.dashboards.serving import DRAWN, STILL, served
 from tests.trials import bare_run
@@ -37,7 +35,6 @@ models:
       control: {like: vanilla, seed_offset: 1000}
     grid: {like: vanilla, differential: [null, 75], zigzag: [null, masked]}
   - {model: tiny-llamagen, recipes: {vanilla: }}
-  - {path: copied, recipes: {vanilla: steps=3}}
 """
 # What a page is not without, by its name in the address.
 SHOWN = {
@@ -57,17 +54,10 @@ NAMES = [title.lower().replace(" ", "-") for title in PAGES]
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The store of embedded models, a control, a grid, and a copy that could not be loaded once."""
+    """The store of two embedded models, with a control and a grid."""
     folder = tmp_path_factory.mktemp("real")
-    shutil.copytree(find_model("tiny-meissonic").folder, folder / "copied")
-    weights = folder / "copied/transformer/diffusion_pytorch_model.safetensors"
-    whole = weights.read_bytes()
-    weights.write_bytes(whole[:1000])
     study = read_study(STUDY, source="study.yaml", folder=folder)
-    assert bare_run(study, folder / "store", batch_size=12).failed == 12
-    weights.write_bytes(whole)
-    study = read_study(STUDY, source="study.yaml", folder=folder)
-    assert bare_run(study, folder / "store", batch_size=12).made == 12
+    assert bare_run(study, folder / "store", batch_size=12).failed == 0
     return folder / "store"
 
 
