@@ -2,7 +2,10 @@
 -- of all. The most disagreed come first: by the spread of the entries' scores on a metric. Where no
 -- metric is named, or as many disagree, tasks take turns.
 WITH chosen AS (
-    SELECT TRY_CAST(unnest($entries) AS entry_enum) AS entry
+    SELECT entry
+    FROM entries
+    WHERE study = $study
+        AND list_contains($entries, entry::VARCHAR)
 ),
 made AS (
     SELECT study, prompt_id, min(task) AS task
