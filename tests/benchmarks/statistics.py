@@ -1,8 +1,8 @@
 """Do intervals hold what they say? `python -m tests.benchmarks.statistics [--studies N]`.
 
 Studies are made up with prompts of different difficulty, recipes that suit some prompts better,
-and seeds; the truth is known, and each line tells how often a figure's interval holds it. Printed
-as the table of docs/statistics.md.
+and seeds; the truth is known, and each line tells how often a figure's interval holds it. Intervals
+are to hold in 94 to 96.5 % of studies, errors of a family and of early stopping in at most 5 %.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bakeoff.evaluators.calibration import calibrated_win_rate
 from bakeoff.evaluators.comparison import difference, holm, pairs
-from bakeoff.evaluators.factorial import effects
+from bakeoff.evaluators.factorial import effects, variance_shares
 from bakeoff.evaluators.ranking import Game, bradley_terry
 from bakeoff.evaluators.statistics import (
     Estimate,
@@ -25,7 +25,7 @@ from bakeoff.evaluators.statistics import (
     win_rate,
     win_values,
 )
-from bakeoff.evaluators.stopping import course
+from bakeoff.evaluators.stopping import course, courses
 
 Array = NDArray[np.float64]
 USELESS = 23
@@ -140,6 +140,38 @@ def early_stopping(studies: int) -> Iterator[str]:
         )
 
 
+def early_stopping_of_many(studies: int) -> Iterator[str]:
+    """Yield how often any of many comparisons is decided wrongly that are looked at all the time.
+
+    A win rate on the very edge of the margin is not equivalent: to call it so is an error, too.
+    """
+    yield f"| {USELESS} comparisons, 2 seeds, 300 prompts | wrong in any |"
+    yield "| --- | --- |"
+    for name, rate, margin in (("all useless", 0.5, None), ("all at a margin of 0.1", 0.6, 0.1)):
+        numbers, wrong = np.random.default_rng(6), 0
+        for _ in range(studies):
+            chances = numbers.beta(4 * rate, 4 * (1 - rate), (USELESS, 300))  # prompts differ
+            values = numbers.binomial(2, chances) / 2
+            found = courses(list(values), equivalent=margin)
+            errors = {"better", "worse"} if margin is None else {"worse", "equivalent"}
+            wrong += any(one.verdict in errors for one in found)
+        yield f"| {name} | {wrong / studies:.1%} |"
+
+
+def variance(studies: int) -> Iterator[str]:
+    """Yield what shares of variance are found on average, beside those planted."""
+    numbers = np.random.default_rng(7)
+    planted, found = (PROMPT**2, RECIPE**2, SEED**2), []
+    for _ in range(studies):
+        values = numbers.normal(0, PROMPT, (72, 1, 1)) + numbers.normal(0, RECIPE, (72, 4, 1))
+        found.append(variance_shares(values + numbers.normal(0, SEED, (72, 4, 4))))
+    yield "| variance, 72 prompts × 4 recipes × 4 seeds | planted | mean found |"
+    yield "| --- | --- | --- |"
+    names = ("prompt", "recipe × prompt", "seed")
+    for name, value, mean in zip(names, planted, np.mean(found, axis=0), strict=True):
+        yield f"| {name} | {value:.3f} | {mean:.3f} |"
+
+
 def planted_effects(studies: int) -> Iterator[str]:
     """Yield how often intervals of design choices' effects hold what was planted."""
     entries = [frozenset(one) for size in range(5) for one in combinations("abcd", size)]
@@ -215,7 +247,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--studies", type=int, default=2000)
     given = parser.parse_args()
-    for table in (coverage, false_alarms, early_stopping, planted_effects, people):
+    tables = (
+        coverage,
+        false_alarms,
+        early_stopping,
+        early_stopping_of_many,
+        planted_effects,
+        variance,
+        people,
+    )
+    for table in tables:
         for line in table(given.studies):
             print(line, flush=True)
         print()
