@@ -168,9 +168,7 @@ def load_transformer(folder: str | Path) -> LlamaGenTransformer:
     Raises: InputError if the weights are missing or do not fit.
     """
     tensors = load_weights(folder)
-    with torch.device("meta"):  # random weights would only be replaced
-        network = LlamaGenTransformer(read_sizes(folder, tensors))
-    network.to_empty(device="cpu")
+    network = LlamaGenTransformer(read_sizes(folder, tensors))
     load_state(network, tensors, source=folder, ignore=TRANSFORMER_EXTRAS)
     return network.eval()
 

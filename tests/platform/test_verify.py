@@ -260,7 +260,7 @@ def test_the_command_tells_what_it_found_and_what_the_next_run_makes(place: Path
     text = " ".join(found.stdout.split())
     assert found.exit_code == 1 and found.stderr == ""
     assert "moved to quarantine/samples/part-one.parquet" in text
-    assert "Study small lacks 2 of 4 samples and 0 scores: the next `bakeoff run`" in text
+    assert "Study small lacks 2 of 4 samples and 0 scores: the next run of it" in text
     assert invoke("verify", place).exit_code == 0  # not whole, as in mid-run, and sound
 
 

@@ -71,7 +71,6 @@ def test_an_empty_store_has_every_query_and_no_row(tmp_path: Path) -> None:
         assert views.query(name, study="s") == []
     assert views.query("seeds_and_tasks", study="s") == [{"seeds": 0, "tasks": []}]
     assert views.query("study_runs", study="s", count=9) == []
-    assert views.query("win_values", **named, opponent="o") == []
     assert views.query("partings", study="s", entry="e", opponent="o", pairs=9) == []
     assert views.query("failed_samples", study="s", count=9, skip=0, length=9) == []
     assert views.query("study_runs", study="s", count=9) == []
