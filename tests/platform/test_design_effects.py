@@ -82,7 +82,7 @@ def test_a_control_is_no_choice_and_does_not_take_the_baselines_place(tmp_path: 
     )
     (one,) = found(open_views(writer.path))
     assert one.baseline == "m/vanilla"
-    assert [choice.effect.value for choice in one.alone] == [2.0]
+    assert [choice.effect.value for choice in one.alone] == [pytest.approx(2.0)]
 
 
 def test_only_prompts_that_all_have_count(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_only_prompts_that_all_have_count(tmp_path: Path) -> None:
     recipes = {"m/vanilla": PLAIN, "m/noise": f"{PLAIN} noise=abs_cos(1)"}
     writer.run({"clip_score": scores}, recipes=recipes)
     (one,) = found(open_views(writer.path))
-    assert (one.alone[0].effect.value, one.alone[0].effect.prompts) == (2.0, 1)
+    assert (one.alone[0].effect.value, one.alone[0].effect.prompts) == (pytest.approx(2.0), 1)
 
 
 def test_seconds_are_compared_on_one_device_and_batch_size_only(tmp_path: Path) -> None:
