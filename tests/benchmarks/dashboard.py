@@ -17,7 +17,8 @@ from statistics import median
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.benchmarks.large_store import write_large_store
-from tests.dashboards.serving import CHROMIUM, FLAGS, served
+from tests.chromium import CHROMIUM, FLAGS
+from tests.dashboards.serving import served
 
 PAINTED = (
     "[data-testid=stDataFrame] canvas, [data-testid=stVegaLiteChart] :is(canvas, svg.marks), "
