@@ -9,6 +9,7 @@ import duckdb
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
+from bakeoff.dashboards.latest import Latest
 from bakeoff.dashboards.look import empty, frame, refused
 from bakeoff.dashboards.pages import (
     arena,
@@ -23,6 +24,7 @@ from bakeoff.dashboards.pages import (
 )
 from bakeoff.platform.leaderboard import Leaderboard
 from bakeoff.platform.leaderboard import leaderboard as read_leaderboard
+from bakeoff.platform.snapshot import snapshot
 from bakeoff.platform.views import STORE_VARIABLE, Views, fingerprint, open_views
 from bakeoff.samplers.errors import InputError
 
@@ -68,13 +70,16 @@ def _draw(page: Page) -> None:
     if not path:
         st.error(f"No store is named: start with 'bakeoff dashboard STORE' or set {STORE_VARIABLE}")
         return
-    key = ""
+    key, opened = "", _opened(path)
     try:
-        key = _fingerprint(path)
-        _draw_study(page, _views(path, key), f"{path} {key}")
+        with st.spinner("Opening the store …"):
+            newest = _fingerprint(path)
+            key, views = opened.get(newest, lambda: _views(path, newest))
+        _draw_study(page, views, f"{path} {key}")
     except (InputError, duckdb.Error) as error:
         if key and _has_changed(path, key):  # what was being read may be gone: read anew
             _fingerprint.clear()
+            opened.drop()
             st.rerun()
         refused("This store cannot be shown.", error)
 
@@ -109,9 +114,18 @@ def _fingerprint(path: str) -> str:
     return fingerprint(path)
 
 
-@st.cache_resource(max_entries=2, show_spinner="Opening the store …")
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _opened(path: str) -> Latest[Views]:
+    return Latest()
+
+
 def _views(path: str, key: str) -> Views:
-    return open_views(path)
+    """Return the store by its snapshot, which answers at once; without, where none can be kept."""
+    views = open_views(path)
+    try:
+        return Views(views.store, snapshot(views, key))
+    except (InputError, duckdb.Error):
+        return views
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the store …")

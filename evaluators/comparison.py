@@ -5,7 +5,6 @@ Everything starts from one value a prompt, the mean over its seeds: the prompt i
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
@@ -18,14 +17,11 @@ from bakeoff.evaluators.statistics import (
     Interval,
     adjusted_interval,
     adjusted_test,
+    mean_interval,
     prompt_means,
-    t_interval,
 )
 
 POWER = 0.8
-RESAMPLES = 2000
-# Above so many values, distinct ones, too, the bootstrap is Student's to the digits shown.
-MANY = 2000
 UNIT = Interval(0.0, 1.0)  # of win values
 Verdict = Literal["better", "worse", "equivalent", "undecided"]
 
@@ -83,7 +79,7 @@ def difference(
     """Return the paired mean difference with its interval; None without a pair.
 
     `binary` tells that values are yes or no: a difference is then twice a win rate less one, and
-    so is its interval, which also holds where nearly all prompts tie. Otherwise the bootstrap's.
+    so is its interval, which also holds where nearly all prompts tie.
     """
     values = found.differences
     if not len(values):
@@ -91,45 +87,8 @@ def difference(
     if binary:
         interval: Interval | None = adjusted_interval(values, Interval(-1.0, 1.0), confidence)
     else:
-        interval = bootstrap_interval(values, confidence)
+        interval = mean_interval(values, confidence)
     return Estimate(float(values.mean()), interval, len(values), int(found.counts.sum()))
-
-
-def bootstrap_interval(
-    values: ArrayLike, confidence: float = CONFIDENCE, seed: int = 0, resamples: int = RESAMPLES
-) -> Interval | None:
-    """Return the studentized bootstrap interval of the mean of independent values [n].
-
-    None below two values. Of many values the distinct ones are drawn, as counts of each, so that a
-    hundred thousand prompts of few values cost no more than a hundred.
-
-    Source: Efron and Tibshirani (1993) chapter 12.
-    """
-    array = np.asarray(values, dtype=np.float64)
-    count = len(array)
-    distinct, weights = array, (1,) * count
-    if count > MANY:
-        distinct, found = np.unique(array, return_counts=True)
-        weights = tuple(found.tolist())
-    if count < 2 or np.ptp(distinct) == 0 or len(distinct) > MANY:
-        return t_interval(array, confidence)
-    mean, error = array.mean(), array.std(ddof=1) / np.sqrt(count)
-    centred = ((distinct - mean) / error).astype(np.float32)
-    drawn = _resamples(weights, seed, resamples)
-    means = (drawn @ centred).astype(np.float64) / count  # [R]
-    variances = (drawn @ centred**2 - count * means**2) / (count - 1)
-    moved = variances > 1e-6 * count  # a resample of one value alone has no scale
-    scaled = means[moved] / np.sqrt(variances[moved] / count)
-    low, high = np.quantile(scaled, [(1 + confidence) / 2, (1 - confidence) / 2])
-    return Interval(float(mean - low * error), float(mean - high * error))
-
-
-@lru_cache(maxsize=4)
-def _resamples(weights: tuple[int, ...], seed: int, resamples: int) -> NDArray[np.float32]:
-    """Return how often each value comes in each resample [R, n]; pages compare on like prompts."""
-    shares = np.array(weights) / sum(weights)
-    drawn = np.random.default_rng(seed).multinomial(sum(weights), shares, size=resamples)
-    return drawn.astype(np.float32)
 
 
 def pairing_correlation(found: Pairs) -> float | None:
@@ -161,7 +120,7 @@ def sign_test(differences: ArrayLike) -> float:
     """Return the exact two-sided p-value that differences [P] are as often above zero as below."""
     array = np.asarray(differences, dtype=np.float64)
     above, below = int((array > 0).sum()), int((array < 0).sum())
-    return float(stats.binomtest(above, above + below).pvalue) if above + below else 1.0
+    return min(1.0, float(2 * stats.binom.cdf(min(above, below), above + below, 0.5)))
 
 
 def wilcoxon_test(differences: ArrayLike) -> float:
@@ -305,10 +264,7 @@ def win_sample_size(
 
 
 def difference_test(found: Pairs, *, binary: bool = False) -> float:
-    """Return the two-sided p-value of no mean difference, as the interval of `difference` has it.
-
-    Student's stands for the bootstrap's, whose tails its resamples are too few for.
-    """
+    """Return the two-sided p-value of no mean difference, Student's but for yes and no."""
     values = found.differences
     return adjusted_test(values, Interval(-1.0, 1.0), 0.0) if binary else t_test(values)
 

@@ -97,6 +97,29 @@ def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval | 
     return interval_of_mean(float(array.mean()), float(array.std(ddof=1)), len(array), confidence)
 
 
+def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval | None:
+    """Return the interval for the mean of independent values [n] of any kind; None below two.
+
+    Each limit is the farther of Student's and Hall's, which allows for skewness. Of skewed values
+    Student's alone holds too little, of values with long tails to both sides Hall's does, and so
+    does the studentized bootstrap, which Hall's stands for (docs/statistics.md).
+
+    Source: Hall (1992), "On the removal of skewness by transformation", with Student's quantile.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    student = t_interval(array, confidence)
+    if student is None or student.low == student.high:
+        return student
+    count, deviation = len(array), array.std(ddof=1)
+    skewness = ((array - array.mean()) ** 3).mean() / array.std() ** 3
+    if abs(skewness) < 1e-6:
+        return student
+    quantile = stats.t.ppf((1 + confidence) / 2, count - 1) / np.sqrt(count)
+    moved = 1 + skewness * (np.array([quantile, -quantile]) - skewness / (6 * count))
+    low, high = array.mean() - deviation * 3 / skewness * (np.cbrt(moved) - 1)
+    return Interval(float(min(student.low, low)), float(max(student.high, high)))
+
+
 def interval_of_mean(
     mean: float, deviation: float, count: int, confidence: float = CONFIDENCE
 ) -> Interval:
@@ -115,8 +138,9 @@ def mean_estimate(
     """Return the mean over prompts with its interval; None without any value.
 
     Yes-or-no values get Wilson's interval on the number of prompts when each prompt has one
-    value, and also when all prompts agree exactly, where Student's would shrink to a point.
-    Everything else gets Student's interval on the prompt means, cut to [0, 1] for yes-or-no values.
+    value, and also when all prompts agree exactly, where others would shrink to a point.
+    Everything else gets that of `mean_interval` on the prompt means, cut to [0, 1] for yes-or-no
+    values.
 
     Source: Miller (2024), "Adding error bars to evals", clustered standard errors.
     """
@@ -138,7 +162,7 @@ def estimate_of_means(
     if binary and (counts.max() == 1 or np.ptp(means) == 0):
         interval: Interval | None = wilson_interval(value, len(means), confidence)
     else:
-        interval = t_interval(means, confidence)
+        interval = mean_interval(means, confidence)
         if binary and interval:
             interval = Interval(max(0.0, interval.low), min(1.0, interval.high))
     return Estimate(value, interval, len(means), int(counts.sum()))

@@ -22,8 +22,9 @@ from bakeoff.evaluators.comparison import (
 from bakeoff.evaluators.statistics import Estimate, Interval, WinRate, win_rate_of_counts
 from bakeoff.evaluators.stopping import Course, courses
 from bakeoff.platform.metrics import build_metric
+from bakeoff.platform.outcomes import Outcomes, outcomes
 from bakeoff.platform.rule import Rule, read_stopping
-from bakeoff.platform.views import Row, Views
+from bakeoff.platform.views import Views
 
 
 @dataclass(frozen=True)
@@ -116,18 +117,17 @@ def meetings(
     """Return what entries have in common with an opponent, or each two entries of a study, once."""
     stopping = read_stopping(views, study)
     rule = stopping.rule if stopping else None
-    higher_is_better = build_metric(metric).info.higher_is_better
-    named = None if prompt_ids is None else list(prompt_ids)
-    rows = views.query(
-        "outcomes",
-        study=study,
-        metric=metric,
+    met = outcomes(
+        views,
+        study,
+        metric,
         entry=entry,
         opponent=opponent,
         task=task,
-        prompt_ids=named,
+        prompt_ids=prompt_ids,
     )
-    return [_meeting(row, higher_is_better, rule) for row in rows]
+    higher_is_better = build_metric(metric).info.higher_is_better
+    return [_meeting(one, metric, higher_is_better, rule) for one in met]
 
 
 def compared(met: Sequence[Meeting], equivalent: float | None = None) -> list[Comparison]:
@@ -169,19 +169,18 @@ def _at_any_time(met: Meeting, course: Course) -> Comparison:
     )
 
 
-def _meeting(row: Row, higher_is_better: bool, rule: Rule | None) -> Meeting:
-    above, equal, below = (np.array(row[name], np.int64) for name in ("above", "equal", "below"))
+def _meeting(found: Outcomes, metric: str, higher_is_better: bool, rule: Rule | None) -> Meeting:
     return Meeting(
-        entry=row["entry"],
-        opponent=row["opponent"],
-        metric=row["metric"],
-        wins=above if higher_is_better else below,
-        ties=equal,
-        losses=below if higher_is_better else above,
-        ours=np.array(row["ours"], np.float64),
-        theirs=np.array(row["theirs"], np.float64),
-        is_binary=row["is_binary"],
-        missing=row["missing"],
+        entry=found.entry,
+        opponent=found.opponent,
+        metric=metric,
+        wins=found.above if higher_is_better else found.below,
+        ties=found.equal,
+        losses=found.below if higher_is_better else found.above,
+        ours=found.ours,
+        theirs=found.theirs,
+        is_binary=found.is_binary,
+        missing=found.missing,
         rule=rule,
     )
 

@@ -115,8 +115,6 @@ def answer(snapshot: str, sql: str, limits: Limits) -> Answer:
     except duckdb.InterruptException:
         raise _too_slow(limits) from None
     except duckdb.Error as error:
-        if "pytz" in str(error):  # what DuckDB would need for it
-            raise InputError("a time with a zone cannot be shown: cast it to TIMESTAMP") from None
         sentence = str(error).partition("\n\n")[0].replace("\n", " ")
         raise InputError(sentence[:LONGEST_REFUSAL]) from None
 
@@ -129,7 +127,10 @@ def _read(
     cursor: duckdb.DuckDBPyConnection, limits: Limits
 ) -> tuple[list[str], list[list[Cell]], bool]:
     """Return columns, rows, and whether anything was cut."""
-    columns = _distinct([str(column[0]) for column in cursor.description or ()])
+    described = cursor.description or ()
+    if any("WITH TIME ZONE" in str(column[1]) for column in described):  # as this machine is set
+        raise InputError("a time with a zone cannot be shown: cast it to TIMESTAMP")
+    columns = _distinct([str(column[0]) for column in described])
     if len(columns) > limits.columns:
         raise InputError(f"query has {len(columns)} columns: {limits.columns} are allowed")
     rows: list[list[Cell]] = []

@@ -22,6 +22,18 @@ def wins_note(board: Leaderboard, opponent: str) -> str:
     )
 
 
+def confidence(board: Leaderboard) -> str:
+    """Return how much the limits of win rates hold, in percent."""
+    return f"{100 * (1 - board.stopping.rule.level):g} %" if board.stopping else "95 %"
+
+
+def correction(board: Leaderboard) -> str:
+    """Return how p-values and verdicts on win rates allow for others beside them."""
+    if board.stopping:
+        return "valid at any time and for all comparisons together"
+    return "corrected by Holm"
+
+
 def verdict_note(board: Leaderboard) -> str:
     """Say when a verdict is given, and for how many comparisons it is corrected."""
     if board.stopping:

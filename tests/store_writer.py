@@ -13,13 +13,16 @@ from typing import Any
 from PIL import Image
 
 from bakeoff.platform.metrics import build_metric
+from bakeoff.platform.outcomes import outcomes
 from bakeoff.platform.store import Store
+from bakeoff.platform.views import Views
 
 MISSING = "missing"  # a sample without a score
 # One value per seed: a number, a set metric's vector, None (a score without value) or MISSING.
 Values = list[Any]
 Scores = dict[str, dict[str, dict[str, Values]]]  # by metric, entry and prompt_id
 RECIPE_COLUMNS = ("model", "weights_hash", "recipe", "recipe_id", "benchmark")
+Counts = tuple[list[int], list[int], list[int], int]  # by prompt above, equal, below; without pair
 STAGE_SHARES = {"text": 0.1, "network": 0.5, "draw": 0.2, "decode": 0.2, "score": 5.0}
 
 
@@ -102,6 +105,26 @@ class StoreWriter:
         head = {"metric": metric, "metric_version": version(metric), "benchmark": "shapes"}
         rows = [{**head, "vector": vector, "run_id": "run"} for vector in vectors]
         Store(self.path).write("references", metric, rows)
+
+
+def composition(**entries: dict[str, list[Any]]) -> dict[str, dict[str, dict[str, list[Any]]]]:
+    """Return scores of `composition` of the entries a, b and c, by their names here."""
+    names = {"a": "m/a", "b": "m/b", "c": "n/c"}
+    return {"composition": {names[name]: found for name, found in entries.items()}}
+
+
+def counts(views: Views, opponent: str | None = "m/a", **chosen: Any) -> dict[Any, Counts]:
+    """Return how often entries are above, equal and below, by prompt, and what has no pair."""
+    found = outcomes(views, "study", "composition", opponent=opponent, **chosen)
+    return {
+        (one.entry, one.opponent): (
+            one.above.tolist(),
+            one.equal.tolist(),
+            one.below.tolist(),
+            one.missing,
+        )
+        for one in found
+    }
 
 
 def version(metric: str) -> str:

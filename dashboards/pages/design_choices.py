@@ -44,6 +44,10 @@ NOTES = (
     "Costs are factors: × 2 takes twice as much as without the choice. Seconds compare on the same "
     "device and batch size only.",
 )
+UNTIL_DECIDED = (
+    "This study was run until decided: an effect is over the prompts that its entries share, and "
+    "its interval holds only as if n had been fixed."
+)
 NO_CHOICES = (
     "No entry of this study differs from its model's baseline by a single choice, and no grid is "
     "whole. Write `grid: {like: vanilla, noise: [null, abs_cos], zigzag: [null, masked]}` below a "
@@ -72,7 +76,7 @@ def page(views: Views, key: str, board: Leaderboard) -> None:
     for one in found:
         _model(one, info, Look(colors[one.model], "circle"))
     _buy(_pictures(views, key, board, board.study, info.name), info)
-    notes(list(NOTES))
+    notes([*NOTES, *([UNTIL_DECIDED] if board.stopping else [])])
 
 
 @st.cache_resource(max_entries=16, show_spinner="Comparing choices …")

@@ -35,6 +35,7 @@ from bakeoff.platform.efficiency import (
 )
 from bakeoff.platform.leaderboard import Leaderboard
 from bakeoff.platform.leaderboard_table import number, percent
+from bakeoff.platform.verdict_notes import confidence, correction
 from bakeoff.platform.views import Views
 
 NOTES = (
@@ -47,8 +48,6 @@ NOTES = (
     "Speed-up: median of the baseline's batches over the entry's; interval by order statistics, "
     "which takes seven batches of each. The baseline of a model is the study's, or its entry that "
     "differs least from that one.",
-    "As good: verdict on the win rate against that baseline, corrected by Holm for all lines of "
-    "the table; equivalent if its whole 95 % interval lies within the margin around 50 %.",
 )
 
 
@@ -66,7 +65,15 @@ def page(views: Views, key: str, board: Leaderboard) -> None:
     _speed(views, key, board, found)
     _stages(_times(views, key, board.study))
     _memory(board, found)
-    notes(list(NOTES))
+    notes([*NOTES, _as_good(board)])
+
+
+def _as_good(board: Leaderboard) -> str:
+    return (
+        f"As good: verdict on the win rate against that baseline, {correction(board)}, for all "
+        f"lines of the table; equivalent if its whole {confidence(board)} interval lies within the "
+        "margin around 50 %."
+    )
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading profiles …")

@@ -1,11 +1,13 @@
 """Runs: how far they are, what failed in them, and what their numbers depend on."""
 
 import math
+import time
 from datetime import timedelta
 from typing import Any
 
 import streamlit as st
 
+from bakeoff.dashboards.latest import Latest
 from bakeoff.dashboards.look import empty, heading, table
 from bakeoff.platform.history import Failed, FailedPage, RunRecord, failed_page, run_records
 from bakeoff.platform.leaderboard import Leaderboard
@@ -22,23 +24,27 @@ LONGEST_TEXT = 300  # of a prompt or an error in the table
 def page(views: Views, key: str, board: Leaderboard) -> None:
     """Draw a study's progress, failures and provenance."""
     heading("Runs", board)
-    now = _status(views, board.study)
-    is_running = now is not None and now.state == "running"
-    # Asked again only while there is news to expect.
-    progress = st.fragment(_progress, run_every=REFRESH_SECONDS if is_running else None)
-    progress(views, board.study, is_running)
+    top = st.container()
     _failures(views, key, board.study)
     _provenance(_records(views, key, board.study))
+    with top:  # last: to count millions of samples takes seconds
+        now = _status(views, board.study)
+        is_running = now is not None and now.state == "running"
+        # Asked again only while there is news to expect.
+        progress = st.fragment(_progress, run_every=REFRESH_SECONDS if is_running else None)
+        progress(views, board.study, is_running)
 
 
-@st.cache_data(ttl=SILENT_SECONDS, show_spinner="Counting what is there …")
-def _all_status(_views: Views, path: str, state: str) -> list[Status]:
-    return status(_views.store)
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _counted(path: str) -> Latest[list[Status]]:
+    return Latest()
 
 
 def _status(views: Views, study: str) -> Status | None:
     """Return where a study stands: counted again once the store has changed or is silent."""
-    found = _all_status(views, str(views.store.path), views.store.fingerprint())
+    state = f"{views.store.fingerprint()} {int(time.monotonic() / SILENT_SECONDS)}"
+    with st.spinner("Counting what is there …"):
+        _, found = _counted(str(views.store.path)).get(state, lambda: status(views.store))
     return next((one for one in found if one.study == study), None)
 
 

@@ -36,7 +36,7 @@ NO_TRACES = (
 )
 NOTES = (
     *(f"{name.replace('_', ' ')}: {sentence}" for name, sentence in MEASURES.items()),
-    "Bands: 95 % interval, Student's t on prompt means. Of an autoregressive model a step is a "
+    "Bands: 95 % interval, on prompt means. Of an autoregressive model a step is a "
     "position; Z-sampling changes tokens several times a step, backward, too.",
     f"Where two part: the first {PAIRS} pairs of same prompt and seed position, as far as both "
     "have steps. Recipes that share a seed share their noise, so that what differs is the recipe's "

@@ -16,6 +16,7 @@ from bakeoff.dashboards.look import (
 )
 from bakeoff.evaluators.metric import MetricInfo
 from bakeoff.platform.leaderboard import Leaderboard
+from bakeoff.platform.verdict_notes import confidence, correction
 from bakeoff.platform.views import Views
 from bakeoff.platform.win_matrix import Cell, by_metric, by_opponent, by_task
 
@@ -40,7 +41,7 @@ def page(views: Views, key: str, board: Leaderboard) -> None:
     columns = order if against == "" else list(dict.fromkeys(cell.column for cell in found))
     with wide("matrix", NAMES_WIDTH + CELL_WIDTH * len(columns)):
         st.altair_chart(win_heat_map(found, order, columns), width="stretch")
-    st.caption(_reading(found, against))
+    st.caption(_reading(board, found, against))
     with st.expander("The numbers"):
         table([_line(row, against) for cell in found if (row := win_cell(cell))])
 
@@ -101,14 +102,14 @@ def _line(cell: dict[str, Any], against: str) -> dict[str, Any]:
     return row | {name: cell[name] for name in (*told, "wins, ties, losses", "left out")}
 
 
-def _reading(found: list[Cell], against: str) -> str:
+def _reading(board: Leaderboard, found: list[Cell], against: str) -> str:
     """Return how to read the matrix; no name of the store's, for captions are markdown."""
     who = "the entry chosen" if against else "the column"
     pairs = {frozenset((one.comparison.entry, one.column)) for one in found}
     marks = ", ".join(f"{mark} {verdict}" for verdict, mark in VERDICT_MARKS.items() if mark)
     return (
         f"Percent of pairs of same prompt and seed position in which the row beats {who}, a tie "
-        f"counting half; n is the number of prompts. {marks} after Holm's correction for the "
-        f"{len(pairs)} comparisons shown, undecided without a mark. Point at a cell for its "
-        "95 % interval; the same stands in the numbers below."
+        f"counting half; n is the number of prompts. {marks}, {correction(board)}, for the "
+        f"{len(pairs)} comparisons shown; undecided without a mark. Point at a cell for its "
+        f"{confidence(board)} interval; the same stands in the numbers below."
     )

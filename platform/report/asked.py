@@ -1,7 +1,6 @@
 """Which queries a report's numbers came from, kept while they are asked."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from bakeoff.platform.store import Store
 from bakeoff.platform.views import FOLDER, VIEWS, Row, Views
@@ -24,11 +23,10 @@ class RecordedViews(Views):
         super().__init__(store)
         self._asked: dict[str, Query] = {}
 
-    def query(self, name: str, **parameters: Any) -> list[Row]:
-        """Return the rows of a query, as `Views` does."""
+    def note(self, name: str, parameters: Row) -> None:
+        """Keep the query, if it was not asked before."""
         given = tuple(f"${key} = {shown(value)}" for key, value in sorted(parameters.items()))
         self._asked.setdefault(name, Query(name, _code(name), given))
-        return super().query(name, **parameters)
 
     def take(self) -> tuple[Query, ...]:
         """Return the queries asked since the last call, each once."""

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from bakeoff.evaluators.comparison import Verdict
 from bakeoff.platform.comparisons import Comparison
+from bakeoff.platform.leaderboard import Leaderboard
 from bakeoff.platform.leaderboard_table import percent
+from bakeoff.platform.verdict_notes import confidence, correction
 
 MOST_ENTRIES = 60  # rows and columns; more cannot be read
 MARKS: Mapping[Verdict, str] = {"better": "▲", "worse": "▼", "equivalent": "=", "undecided": ""}
@@ -33,6 +35,8 @@ class Matrix:
     rows: Sequence[Sequence[Cell | None]]
     prompts: tuple[int, int]  # the least and the most behind a cell
     family: int  # comparisons that verdicts are corrected for
+    correction: str  # how
+    confidence: str  # of intervals
 
     @property
     def note(self) -> str:
@@ -40,21 +44,31 @@ class Matrix:
         least, most = self.prompts
         count = f"n is {least} prompts" if least == most else f"n, {least} to {most} prompts, below"
         return (
-            f"▲ better, ▼ worse, = equivalent, no mark undecided; corrected by Holm for these "
-            f"{self.family} comparisons. {count}. Point at a cell for its 95 % interval and p."
+            f"▲ better, ▼ worse, = equivalent, no mark undecided; {self.correction}, for these "
+            f"{self.family} comparisons. {count}. Point at a cell for its {self.confidence} "
+            "interval and p."
         )
 
 
-def win_matrix(metric: str, found: Sequence[Comparison], entries: Sequence[str]) -> Matrix | None:
-    """Return the cells of entries in this order; None if no two of them share a prompt."""
+def win_matrix(board: Leaderboard, found: Sequence[Comparison]) -> Matrix | None:
+    """Return the cells of a study's entries on what decides; None if no two share a prompt."""
+    assert board.decided_by is not None
     counts = [one.wins.estimate.prompts for one in found if one.wins.estimate]
     if not counts:
         return None
     least, most = min(counts), max(counts)
     cells = {(one.entry, one.opponent): _cell(one, show_n=least < most) for one in found}
-    shown = entries[:MOST_ENTRIES]
+    shown = [standing.entry for standing in board.standings[:MOST_ENTRIES]]
     rows = [[cells.get((entry, opponent)) for opponent in shown] for entry in shown]
-    return Matrix(metric, shown, rows, (least, most), len(counts) // 2)
+    return Matrix(
+        board.decided_by,
+        shown,
+        rows,
+        (least, most),
+        len(counts) // 2,
+        correction(board),
+        confidence(board),
+    )
 
 
 def _cell(one: Comparison, *, show_n: bool) -> Cell | None:

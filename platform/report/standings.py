@@ -23,6 +23,7 @@ from bakeoff.platform.leaderboard_table import (
 from bakeoff.platform.report.matrix import win_matrix
 from bakeoff.platform.report.section import Drawing, Section
 from bakeoff.platform.report.strips import Look, interval_strips, looks_of
+from bakeoff.platform.verdict_notes import confidence, correction
 from bakeoff.platform.views import Views
 
 
@@ -64,7 +65,7 @@ def wins_section(views: Views, board: Leaderboard) -> Section | None:
     if board.decided_by is None:
         return None
     found = comparisons(views, board.study, board.decided_by)
-    matrix = win_matrix(board.decided_by, found, [one.entry for one in board.standings])
+    matrix = win_matrix(board, found)
     if matrix is None:
         return None
     drawings = [*_wins(board)]
@@ -82,12 +83,14 @@ def _wins(board: Leaderboard) -> Iterator[Drawing]:
     columns = [
         Column("n", [(str(one.prompts) if one else "", "") for one in estimates]),
         Column("wins %", [_cell(one, 0) for one in estimates]),
-        Column("95 %", [_cell(one, 1) for one in estimates]),
+        Column(confidence(board), [_cell(one, 1) for one in estimates]),
         Column("ties", [(str(one.wins.ties), "") for one in found]),
         Column("verdict", [verdict(one) for one in found]),
         Column("p", [(f"{one.p_value:.2g}" if one else NOTHING, "") for one in decisions]),
     ]
-    title = f"Wins against {board.baseline} on {board.decided_by}; p and verdict corrected by Holm"
+    title = (
+        f"Wins against {board.baseline} on {board.decided_by}; p and verdict {correction(board)}"
+    )
     table = FoldingTable(title, [Line(standing.entry) for standing in judged], columns)
     strips = interval_strips(estimates, _looks(board, judged), scale=100, null=0.5)
     yield Drawing(table, strips)

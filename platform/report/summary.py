@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from bakeoff.platform.leaderboard import Leaderboard, Standing
 from bakeoff.platform.leaderboard_table import percent
+from bakeoff.platform.verdict_notes import confidence, correction
 from bakeoff.platform.views import Row
 
 
@@ -41,8 +42,8 @@ def _of_the_best(board: Leaderboard, best: Standing) -> Iterator[str]:
     assert wins and wins.estimate and decision
     share, interval = percent(wins.estimate)
     numbers = (
-        f"{share} % of pairs (95 % interval {interval}; n {wins.estimate.prompts} prompts; "
-        f"p {decision.p_value:.2g}, corrected for all comparisons)"
+        f"{share} % of pairs ({confidence(board)} interval {interval}; n {wins.estimate.prompts} "
+        f"prompts; p {decision.p_value:.2g}, {correction(board)})"
     )
     if decision.verdict == "better":
         yield (

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bakeoff.platform.comparisons import meetings
 from bakeoff.platform.leaderboard import leaderboard
 from bakeoff.platform.metrics import build_metric
 from bakeoff.platform.pictures import encode_png
@@ -225,10 +226,10 @@ def win_counts(large: LargeStore) -> tuple[float, Wins]:
     """Return seconds, from a closed store on, and the wins of every entry over the baseline."""
     start = time.perf_counter()
     views = open_views(large.path)
-    named = {"metric": None, "entry": None, "opponent": BASELINE, "task": None, "prompt_ids": None}
-    rows = views.query("outcomes", study=large.study.name, **named)
     wins = {
-        (row["metric"], row["entry"]): sum(row["above"]) + sum(row["equal"]) / 2 for row in rows
+        (name, met.entry): float(met.win_values @ met.pairs.counts)
+        for name in METRICS
+        for met in meetings(views, large.study.name, name, opponent=BASELINE)
     }
     return time.perf_counter() - start, wins
 

@@ -15,11 +15,23 @@ def visit(monkeypatch: pytest.MonkeyPatch) -> Visit:
     return visitor("", monkeypatch)
 
 
-def test_new_results_show_at_the_next_visit(store: Path, writer: StoreWriter, visit: Visit) -> None:
+def test_new_results_show_at_the_next_visit(
+    store: Path, writer: StoreWriter, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bakeoff.dashboards.latest.PATIENCE", 0)
     assert len(visit(store).dataframe[0].value) == 3
     writer.run({"composition": {"m/vanilla": {"colors-0": [1]}}}, minute=9, part="-later")
     st.cache_data.clear()  # as time does
     assert len(visit(store).dataframe[0].value) == 1
+
+
+def test_a_store_is_shown_where_no_snapshot_can_be_kept(
+    store: Path, visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    page = visit(store)
+    assert not page.exception and len(page.dataframe[0].value) == 3
 
 
 def test_a_study_can_be_chosen(store: Path, writer: StoreWriter, visit: Visit) -> None:

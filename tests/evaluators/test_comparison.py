@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bakeoff.evaluators.comparison import (
-    bootstrap_interval,
     decide,
     decisions,
     difference,
@@ -31,39 +30,6 @@ def test_pairs_leave_out_what_lacks_a_side_and_average_seeds() -> None:
     assert found.differences.tolist() == [0.5, 0] and found.counts.tolist() == [2, 1]
     with pytest.raises(ValueError, match="2 prompts"):
         pairs(["a", "b"], [1.0], [1.0])
-
-
-def test_the_bootstrap_agrees_with_student_on_normal_values_and_not_on_skewed_ones() -> None:
-    normal, skewed = NUMBERS.normal(1, 2, 400), NUMBERS.exponential(1, 40)
-    found = bootstrap_interval(normal)
-    student = stats.t.interval(0.95, 399, normal.mean(), stats.sem(normal))
-    assert np.allclose(found, student, atol=0.03)
-    low, high = bootstrap_interval(skewed) or (0, 0)
-    assert high - skewed.mean() > 1.2 * (skewed.mean() - low)
-
-
-def test_few_distinct_values_are_drawn_as_counts_and_give_the_interval_of_all() -> None:
-    many = np.repeat([-1.0, 0.0, 1.0], [20_000, 50_000, 30_000])
-    low, high = bootstrap_interval(many) or (0, 0)
-    student = stats.t.interval(0.95, len(many) - 1, 0.1, stats.sem(many))
-    assert np.allclose((low, high), student, atol=6e-4)
-
-
-def test_the_bootstrap_of_many_distinct_values_is_students() -> None:
-    values = NUMBERS.exponential(1, 2001)
-    student = stats.t.interval(0.95, 2000, values.mean(), stats.sem(values))
-    assert bootstrap_interval(values) == pytest.approx(student)
-    assert bootstrap_interval(values[:2000]) == pytest.approx(student, abs=0.01)
-
-
-@pytest.mark.parametrize(("values", "expected"), [([], None), ([1.0], None), ([2.0] * 5, (2, 2))])
-def test_too_few_or_equal_values_have_no_spread(values: list[float], expected: object) -> None:
-    assert bootstrap_interval(values) == expected
-
-
-def test_the_bootstrap_is_the_same_every_time() -> None:
-    values = NUMBERS.normal(size=50)
-    assert bootstrap_interval(values) == bootstrap_interval(values)
 
 
 def test_a_difference_of_yes_or_no_is_twice_the_win_rate_less_one() -> None:

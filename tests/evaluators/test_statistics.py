@@ -1,5 +1,8 @@
 """Intervals and win rates against scipy, by exact enumeration and by their laws."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,6 +18,7 @@ from bakeoff.evaluators.statistics import (
     estimate_of_means,
     jackknife_interval,
     mean_estimate,
+    mean_interval,
     prompt_means,
     t_interval,
     wilson_interval,
@@ -41,6 +45,37 @@ def test_t_interval_equals_scipys() -> None:
     assert t_interval(values) == pytest.approx((expected.low, expected.high))
 
 
+def test_the_interval_of_a_mean_is_students_where_nothing_is_skewed() -> None:
+    values = [-3.0, -1.0, 0.0, 1.0, 3.0]
+    assert mean_interval(values) == pytest.approx(t_interval(values))
+    assert mean_interval([]) is mean_interval([1.0]) is None
+    assert mean_interval([2.0] * 5) == (2, 2)
+
+
+def test_the_interval_of_a_mean_reaches_to_where_values_are_few() -> None:
+    values = np.random.default_rng(0).exponential(size=40)
+    student, found = t_interval(values), mean_interval(values)
+    mirrored = mean_interval(-values)
+    assert student and found and mirrored
+    assert found.low == student.low and found.high > student.high + 0.02
+    assert mirrored == pytest.approx((-found.high, -found.low))
+    assert mean_interval(10 * values + 3) == pytest.approx([10 * one + 3 for one in found])
+
+
+@pytest.mark.parametrize(
+    ("draw", "true"),
+    [
+        (lambda numbers, shape: numbers.exponential(size=shape), 1.0),
+        (lambda numbers, shape: numbers.standard_t(3, size=shape), 0.0),
+        (lambda numbers, shape: numbers.normal(size=shape), 0.0),
+    ],
+    ids=["skewed", "long tails", "normal"],
+)
+def test_the_interval_of_a_mean_holds_it(draw: Callable[..., Any], true: float) -> None:
+    found = map(mean_interval, draw(np.random.default_rng(4), (2000, 24)))
+    assert 0.94 <= np.mean([one.low <= true <= one.high for one in found if one]) <= 0.97
+
+
 def test_prompts_are_grouped_whatever_the_order() -> None:
     means, counts = prompt_means(["b", "a", "b"], [1.0, 5.0, 2.0])
     assert means.tolist() == [5.0, 1.5]
@@ -60,10 +95,10 @@ def test_one_yes_or_no_value_a_prompt_gets_wilsons_interval() -> None:
 def test_several_seeds_of_a_prompt_are_one_unit() -> None:
     prompts, values = ["a", "a", "b", "b", "c", "c"], [1, 1, 0, 0, 1, 0]
     found = mean_estimate(prompts, values)
-    student = t_interval([1.0, 0.0, 0.5])
-    assert found is not None and student is not None and found.interval is not None
+    alone = mean_interval([1.0, 0.0, 0.5])
+    assert found is not None and alone is not None and found.interval is not None
     assert (found.value, found.prompts, found.samples) == (0.5, 3, 6)
-    assert found.interval == (max(0, student.low), min(1, student.high))
+    assert found.interval == (max(0, alone.low), min(1, alone.high))
 
 
 def test_repeating_every_seed_does_not_narrow_the_interval() -> None:

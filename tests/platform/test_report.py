@@ -131,7 +131,7 @@ def test_every_section_tells_the_queries_behind_its_numbers(page: str) -> None:
         for heading, text in sections
     }
     assert "study_entries" in asked["Leaderboard"][0]
-    assert asked["Win rates"] == ["stopping, outcomes"]
+    assert asked["Win rates"] == ["stopping, entry_places, metric_values"]
     assert asked["Failures"] == ["failure_kinds"]
     assert "$study = &#39;study&#39;" in page
     assert "FROM entry_scores" in page

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from typer.testing import CliRunner
 
-from bakeoff.evaluators.statistics import t_interval
+from bakeoff.evaluators.statistics import mean_interval
 from bakeoff.platform.cli import app
 from bakeoff.platform.store import Store
 from bakeoff.platform.traces import trace_rows
@@ -85,7 +85,7 @@ def test_points_hold_means_with_their_intervals(store: Path) -> None:
     assert (entry, point.step, point.phase) == ("m/b", 5, "forward")
     found = point.measures["entropy"]
     assert (found.value, found.prompts, found.samples) == (np.mean(values), 3, 3)
-    assert found.interval == pytest.approx(t_interval(values))
+    assert found.interval == pytest.approx(mean_interval(values))
 
 
 def test_what_becomes_known_is_told_place_by_place(store: Path) -> None:

@@ -2,22 +2,18 @@
 
 import re
 import shutil
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import duckdb
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bakeoff.platform.schemas import TABLES
 from bakeoff.platform.side_by_side import pictures
 from bakeoff.platform.store import Store
-from bakeoff.platform.views import Views, open_views
+from bakeoff.platform.views import open_views
 from bakeoff.samplers.errors import InputError
-from tests.store_writer import MISSING, STAGE_SHARES, StoreWriter, version
+from tests.store_writer import MISSING, STAGE_SHARES, StoreWriter, composition, counts, version
 
 A, B, C = "m/a", "m/b", "n/c"
 
@@ -25,28 +21,6 @@ A, B, C = "m/a", "m/b", "n/c"
 @pytest.fixture
 def writer(tmp_path: Path) -> StoreWriter:
     return StoreWriter(tmp_path / "store")
-
-
-def composition(**entries: dict[str, list[Any]]) -> dict[str, dict[str, dict[str, list[Any]]]]:
-    names = {"a": A, "b": B, "c": C}
-    return {"composition": {names[name]: found for name, found in entries.items()}}
-
-
-Outcomes = tuple[list[int], list[int], list[int], int]
-
-
-def asked_outcomes(views: Views, **chosen: Any) -> list[dict[str, Any]]:
-    named = dict.fromkeys(("metric", "entry", "opponent", "task", "prompt_ids"))
-    return views.query("outcomes", study="study", **(named | chosen))
-
-
-def outcomes(views: Views, opponent: str | None = A, **chosen: Any) -> dict[Any, Outcomes]:
-    """Return how often an entry is above, equal and below, by prompt, and what has no pair."""
-    found = asked_outcomes(views, metric="composition", opponent=opponent, **chosen)
-    return {
-        (row["entry"], row["opponent"]): (row["above"], row["equal"], row["below"], row["missing"])
-        for row in found
-    }
 
 
 def test_an_empty_store_has_every_query_and_no_row(tmp_path: Path) -> None:
@@ -62,7 +36,9 @@ def test_an_empty_store_has_every_query_and_no_row(tmp_path: Path) -> None:
     assert views.query("seed_values", **named, seeds=2) == []
     for name in ("features", "reference_features", "entry_values", "prompt_means"):
         assert views.query(name, **named) == []
-    assert asked_outcomes(views) == []
+    assert views.query("entry_places", study="s") == []
+    named_values = {"entries": None, "task": None, "prompt_ids": None}
+    assert views.query("metric_values", **named, **named_values) == []
     assert views.query("trace_means", study="s", entries=["e"]) == []
     assert views.query("token_maps", sample_id="x") == []
     for name in ("traced_entries", "entry_tokens", "latency", "entry_costs"):
@@ -129,16 +105,11 @@ def test_scores_come_in_lists_by_prompt(writer: StoreWriter) -> None:
     ]
 
 
-def test_scores_meet_on_prompt_and_seed_place(writer: StoreWriter) -> None:
-    writer.run(composition(a={"x-1": [0, 1], "x-2": [0, 0]}, b={"x-1": [1, 1], "x-2": [0, 1]}))
-    assert outcomes(open_views(writer.path)) == {(B, A): ([1, 1], [1, 1], [0, 0], 0)}
-
-
 def test_entries_with_other_seeds_meet_by_place(writer: StoreWriter) -> None:
     scores = composition(a={"x-1": [0, 1]}, b={"x-1": [1, 0]})
     writer.run(scores, copies={B: A})
     views = open_views(writer.path)
-    assert outcomes(views) == {(B, A): ([1], [0], [1], 0)}
+    assert counts(views) == {(B, A): ([1], [0], [1], 0)}
     controls = {r["entry"]: r["control_of"] for r in views.query("study_entries", study="study")}
     assert controls == {A: None, B: A}
 
@@ -149,83 +120,6 @@ def test_a_control_is_named_after_the_baseline_wherever_it_stands(writer: StoreW
     assert {r["entry"]: r["control_of"] for r in rows} == {A: B, B: None}
 
 
-@pytest.mark.parametrize("gap", [None, MISSING, float("nan"), float("inf")])
-def test_a_missing_score_leaves_the_other_side_without_a_pair(
-    writer: StoreWriter, gap: Any
-) -> None:
-    scores = composition(a={"x-1": [1], "x-2": [gap]}, b={"x-1": [gap], "x-2": [1]})
-    writer.run(scores)
-    views = open_views(writer.path)
-    assert outcomes(views) == {(B, A): ([], [], [], 2)}
-    means = {r["entry"]: r["means"] for r in views.query("scores_by_entry", study="study")}
-    assert means == {A: [1.0], B: [1.0]}
-
-
-def test_a_prompt_that_one_side_never_saw_has_no_pair(writer: StoreWriter) -> None:
-    writer.run(composition(a={"x-1": [1], "x-2": [1]}, b={"x-1": [1, 0]}))
-    assert outcomes(open_views(writer.path)) == {(B, A): ([0], [1], [0], 2)}
-
-
-def test_every_two_entries_meet_once_when_no_opponent_is_named(writer: StoreWriter) -> None:
-    writer.run(composition(a={"x-1": [1]}, b={"x-1": [0]}, c={"x-1": [1]}))
-    found = outcomes(open_views(writer.path), opponent=None)
-    assert found == {
-        (A, B): ([1], [0], [0], 0),
-        (A, C): ([0], [1], [0], 0),
-        (B, C): ([0], [0], [1], 0),
-    }
-
-
-def test_an_entry_without_any_score_meets_its_opponent_in_no_pair(writer: StoreWriter) -> None:
-    writer.run(composition(a={"x-1": [1]}, b={}))
-    assert outcomes(open_views(writer.path)) == {(B, A): ([], [], [], 1)}
-
-
-def test_outcomes_of_all_metrics_stand_side_by_side(writer: StoreWriter) -> None:
-    scores = composition(
-        a={"x-1": [1, 1], "x-2": [0], "x-3": [None], "x-4": [1]},
-        b={"x-1": [0, 1], "x-2": [1], "x-3": [1], "x-4": [MISSING]},
-    )
-    other = {"clip_score": {A: {"x-1": [0.5]}, B: {"x-1": [0.25]}}}
-    writer.run(scores | other)
-    rows = asked_outcomes(open_views(writer.path), opponent=A)
-    head = {"entry": B, "opponent": A}
-    assert rows == [
-        {"metric": "clip_score", "above": [0], "equal": [0], "below": [1]}
-        | head
-        | {"ours": [0.25], "theirs": [0.5], "is_binary": False, "missing": 0},
-        {"metric": "composition", "above": [0, 1], "equal": [1, 0], "below": [1, 0]}
-        | head
-        | {"ours": [0.5, 1.0], "theirs": [1.0, 0.0], "is_binary": True, "missing": 2},
-    ]
-
-
-def test_means_are_those_of_the_pairs(writer: StoreWriter) -> None:
-    writer.run(composition(a={"x-1": [2, 4], "x-2": [9]}, b={"x-1": [1, 0], "x-2": [None]}))
-    (row,) = asked_outcomes(open_views(writer.path), opponent=A)
-    assert (row["ours"], row["theirs"], row["is_binary"]) == ([0.5], [3.0], False)
-
-
-@pytest.mark.parametrize(
-    ("chosen", "expected"),
-    [
-        ({"task": "y"}, {(B, A): ([1], [0], [0], 0), (C, A): ([], [], [], 1)}),
-        ({"task": "z"}, {}),
-        ({"prompt_ids": ["x-1"]}, {(B, A): ([0], [0], [1], 0), (C, A): ([0], [1], [0], 0)}),
-        ({"prompt_ids": ["nowhere"]}, {}),
-        ({"prompt_ids": []}, {}),
-        ({"entry": C}, {(C, A): ([0], [1], [0], 1)}),
-        ({"entry": "nobody"}, {}),
-        ({"entry": A}, {}),
-    ],
-)
-def test_outcomes_are_those_of_what_is_chosen(
-    writer: StoreWriter, chosen: dict[str, Any], expected: dict[Any, Outcomes]
-) -> None:
-    writer.run(composition(a={"x-1": [1], "y-1": [0]}, b={"x-1": [0], "y-1": [1]}, c={"x-1": [1]}))
-    assert outcomes(open_views(writer.path), **chosen) == expected
-
-
 def test_a_sample_stored_twice_counts_once(writer: StoreWriter) -> None:
     scores = composition(a={"x-1": [1, 1], "x-2": [1]}, b={"x-1": [0, 0], "x-2": [1]})
     writer.run(scores)
@@ -233,7 +127,7 @@ def test_a_sample_stored_twice_counts_once(writer: StoreWriter) -> None:
     writer.run(again, part="-again")
     writer.run(scores, minute=5, part="-whole")
     views = open_views(writer.path)
-    assert outcomes(views) == {(B, A): ([0, 0], [0, 1], [2, 0], 0)}
+    assert counts(views) == {(B, A): ([0, 0], [0, 1], [2, 0], 0)}
     assert [r["samples"] for r in views.query("study_entries", study="study")] == [3, 3]
     assert len(views.query("placed_samples", study="study", prompt_ids=["x-1"], seed_place=1)) == 2
 
@@ -497,16 +391,16 @@ def test_what_could_not_be_read_once_can_be_asked_for_again(writer: StoreWriter)
     views = open_views(writer.path)
     away = (writer.path / "samples").rename(writer.path / "away")
     with pytest.raises(duckdb.IOException):
-        outcomes(views)
+        counts(views)
     away.rename(writer.path / "samples")
-    assert outcomes(views) == {(B, A): ([0], [0], [1], 0)}
+    assert counts(views) == {(B, A): ([0], [0], [1], 0)}
 
 
 def test_threads_that_ask_at_once_get_the_same(writer: StoreWriter) -> None:
     writer.run(composition(a={"x-1": [1]}, b={"x-1": [0]}))
     views = open_views(writer.path)
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: outcomes(views), range(8)))
+        found = list(pool.map(lambda _: counts(views), range(8)))
     assert found == [{(B, A): ([0], [0], [1], 0)}] * 8
 
 
@@ -526,49 +420,6 @@ def test_the_connection_is_closed_to_what_a_store_may_hold(writer: StoreWriter) 
     for setting in ("autoload_known_extensions", "python_enable_replacements"):
         with pytest.raises(duckdb.Error, match="locked"):
             connection.execute(f"SET {setting} = true")
-
-
-def test_a_hundred_thousand_scores_are_paired_in_seconds(tmp_path: Path) -> None:
-    """A guard against a plan that compares every row with every other, not a benchmark."""
-    store = Store(tmp_path / "store")
-    store.create()
-    names = [f"m/r{number}" for number in range(10)]
-    ids = [(n, p, f"{n} {p}") for n in names for p in range(10_000)]
-    recipes = [n.partition("/")[2] for n, _, _ in ids]
-    samples = {
-        "sample_id": [i for _, _, i in ids],
-        "model": ["m"] * len(ids),
-        "weights_hash": ["w"] * len(ids),
-        "recipe_id": recipes,
-        "benchmark": ["shapes"] * len(ids),
-        "task": ["x"] * len(ids),
-        "prompt_id": [f"x-{p}" for _, p, _ in ids],
-        "prompt": ["a"] * len(ids),
-        "seed": [0] * len(ids),
-    }
-    scores = {
-        "sample_id": samples["sample_id"],
-        "metric": ["composition"] * len(ids),
-        "metric_version": [version("composition")] * len(ids),
-        "value": [float(p % 2) for _, p, _ in ids],
-    }
-    for table, columns in (("samples", samples), ("scores", scores)):
-        schema = TABLES[table]
-        arrays = [
-            pa.array(columns.get(field.name, [None] * len(ids)), field.type) for field in schema
-        ]
-        (store.path / table).mkdir()
-        pq.write_table(pa.table(arrays, schema=schema), store.path / table / "part-0.parquet")
-    head = {"model": "m", "weights_hash": "w", "benchmark": "shapes", "seeds": [0]}
-    entries = [{**head, "name": n, "recipe_id": n.partition("/")[2]} for n in names]
-    metrics = [{"name": "composition", "version": version("composition")}]
-    run = {"run_id": "r", "study_name": "study", "entries": entries, "metrics": metrics}
-    run["prompts"] = [{"prompt_id": f"x-{p}", "prompt": "a"} for p in range(10_000)]
-    store.write("runs", "r", [run])
-    views = open_views(store.path)
-    start = time.monotonic()
-    assert sum(outcomes(views, opponent="m/r0")[("m/r1", "m/r0")][1]) == 10_000
-    assert time.monotonic() - start < 30
 
 
 def test_latency_is_told_in_percentiles_of_typical_batches_if_there_are_any(

@@ -49,7 +49,10 @@ def test_progress_is_counted(small: SmallStore, visit: Visit) -> None:
     assert bar.proto.value == 6  # percent
 
 
-def test_a_run_at_work_tells_of_its_workers(small: SmallStore, visit: Visit) -> None:
+def test_a_run_at_work_tells_of_its_workers(
+    small: SmallStore, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bakeoff.dashboards.latest.PATIENCE", 0)
     work(small)
     page = visit(small.path)
     assert not page.exception and "running: run run-1" in [text.value for text in page.text]
