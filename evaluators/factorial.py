@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bakeoff.evaluators.statistics import CONFIDENCE, Estimate, t_interval
+from bakeoff.evaluators.statistics import CONFIDENCE, Estimate, mean_interval
 
 Choices = frozenset[str]  # the design choices that an entry has made; none is vanilla
 
@@ -131,7 +131,7 @@ def _shapley(
 
 
 def _estimate(by_prompt: NDArray[np.float64], confidence: float) -> Estimate:
-    interval = t_interval(by_prompt, confidence)
+    interval = mean_interval(by_prompt, confidence)
     return Estimate(float(by_prompt.mean()), interval, len(by_prompt), len(by_prompt))
 
 

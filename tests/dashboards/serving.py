@@ -16,6 +16,7 @@ PATIENCE_SECONDS = 120
 # Of a page that has answered; and a condition that all its charts and pictures meet once drawn.
 STILL = "[data-testid=stApp][data-test-script-state=notRunning]"
 DRAWN = """() => document.querySelector('[data-testid=stMain] h1')
+  && !document.querySelector('[data-testid=stSkeleton]')
   && [...document.querySelectorAll('[data-testid=stVegaLiteChart]')].every(
     chart => chart.querySelector('canvas, svg.marks'))
   && [...document.images].every(image => image.complete && image.naturalWidth > 0)"""
