@@ -1,13 +1,17 @@
 """A study made for tests: by Ray, or bare, by the same stages in this process alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from bakeoff.platform.execution import Progress
+import pytest
+
+from bakeoff.platform.execution import Job, Machine, Progress, RunStopped
 from bakeoff.platform.rule import Rule
 from bakeoff.platform.run import Result, Work, carry_out, prepare
 from bakeoff.platform.sampling import SamplerStage, Workplace
 from bakeoff.platform.scoring import ScorerStage
+from bakeoff.platform.slips import EMPTY
 from bakeoff.platform.store import Store
 from bakeoff.platform.study import Study
 
@@ -34,17 +38,36 @@ def bare_run(study: Study, place: Path, *, batch_size: int = 4) -> Result:
     work = prepare(study, Store(place), batch_size)
     work.store.create()
     at = Workplace(work.store.claimed("bare"), "bare", "cpu", batch_size=batch_size)
-    sampler, scorer = SamplerStage(at), ScorerStage(at)
-    made = failed = 0
-    for shard in work.make_plan().shards(lambda entry, lack: batch_size):
-        told = {"kind": "shard", "work": shard.to_json(), "part": shard.part or ""}
-        done = scorer(sampler(told | {"made": 0, "failed": 0, "stopped": ""}))
-        assert not done["stopped"], done["stopped"]
-        made, failed = made + done["made"], failed + done["failed"]
+    job = Job(work.make_plan, work.count, (), batch_size)
+    done = [Progress(0, 0, 0), *execute_here(job, at)]
     left = prepare(study, work.store, batch_size)
     if not left.is_due:
         carry_out(left, None, lambda progress: None)  # is noted only
-    return Result(made, failed)
+    return Result(sum(one.made for one in done), sum(one.failed for one in done))
+
+
+def execute_here(
+    job: Job, workplace: Workplace, machine: Machine | None = None
+) -> Iterator[Progress]:
+    """Do the work of a job as `execute` does, by the same stages, in this process."""
+    sampler, scorer = SamplerStage(workplace), ScorerStage(workplace)
+    first = [{"kind": "references", "work": one[0], "part": one[1]} for one in job.references]
+    shards = job.make_plan().shards(lambda entry, lack: job.batch_size)
+    rows = ({"kind": "shard", "work": one.to_json(), "part": one.part or ""} for one in shards)
+    for row in (*first, *rows):
+        done = scorer(sampler({**EMPTY, **row}))
+        if done["stopped"]:
+            raise RunStopped(done["stopped"])
+        yield Progress(done["images"], done["made"], done["failed"])
+
+
+@contextmanager
+def without_ray() -> Iterator[None]:
+    """Let runs do their work in this process: a cluster takes longer to start than small work."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bakeoff.platform.run.execute", execute_here)
+        patch.setattr("bakeoff.platform.run.cluster", lambda *asked: nullcontext(Machine(1, "cpu")))
+        yield
 
 
 def samples(place: Path) -> Rows:

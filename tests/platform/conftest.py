@@ -69,6 +69,15 @@ def undisturbed(trial: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.fixture
+def no_ray() -> Iterator[None]:
+    """Runs of a test do their work in this process."""
+    from tests.trials import without_ray
+
+    with without_ray():
+        yield
+
+
 @pytest.fixture(scope="module")
 def ray_here() -> Iterator[None]:
     """Ray on a node of this machine, for a module: starting it costs seconds."""

@@ -13,6 +13,7 @@ from bakeoff.samplers.catalog import weights_hash
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.models import MODELS
 from tests.samplers.tiny_pipelines import write_pipelines
+from tests.trials import without_ray
 
 STUDY = """
 name: baselines
@@ -43,9 +44,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def store(folder: Path, ray_here: None) -> Store:
+def store(folder: Path) -> Store:
     """The store of the study, run as people run it."""
-    done = invoke("run", folder / "study.yaml", "--store", folder / "store", "--workers", "1")
+    with without_ray():
+        done = invoke("run", folder / "study.yaml", "--store", folder / "store")
     assert done.exit_code == 0, done.output
     assert "5 entries × 6 prompts = 30 images, 30 to do" in done.stdout
     return Store.open(folder / "store")

@@ -31,8 +31,9 @@ from bakeoff.platform.study import Study
 from bakeoff.platform.views import Views, open_views
 from bakeoff.samplers.errors import InputError
 from tests.store_writer import StoreWriter
-from tests.trials import bare_run, run, samples, scores
+from tests.trials import bare_run, run, samples, scores, without_ray
 
+pytestmark = pytest.mark.usefixtures("no_ray")
 PROMPTS = 90
 PURE = f"""
 name: pure
@@ -335,10 +336,11 @@ def short(study_of: Callable[[str], Study]) -> Study:
 
 
 @pytest.fixture(scope="module")
-def finished(short: Study, ray_here: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The store of `short`, run until decided by Ray."""
+def finished(short: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of `short`, run until decided."""
     place = tmp_path_factory.mktemp("until") / "store"
-    assert run(short, place, rule=HASTY).failed == 0
+    with without_ray():
+        assert run(short, place, rule=HASTY).failed == 0
     return place
 
 

@@ -287,7 +287,7 @@ def test_a_folder_without_metadata_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_command_scores_shows_and_tells_what_is_missing(
-    tmp_path: Path, ray_here: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, no_ray: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     lines = [line("a.png", model="m"), line("b.png", model="n")]

@@ -16,6 +16,7 @@ from bakeoff.platform.store import Store
 from bakeoff.platform.study import Study
 from bakeoff.samplers.catalog import weights_hash
 from bakeoff.samplers.recipe import Recipe
+from tests.trials import without_ray
 
 CLOSED = (
     "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023\n"
@@ -71,12 +72,12 @@ models: [{path: masked, dtype: bfloat16, recipes: {vanilla: steps=2}}]
 @pytest.fixture(scope="module")
 def run_once(
     study_of: Callable[[str], Study],
-    checkpoints: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Store:
     """The store of a run of one image, with a worker's profile."""
     store = Store(tmp_path_factory.mktemp("provenance") / "store")
-    carry_out(prepare(study_of(STUDY), store, 1), 1, lambda progress: None)
+    with without_ray():
+        carry_out(prepare(study_of(STUDY), store, 1), 1, lambda progress: None)
     return store
 
 

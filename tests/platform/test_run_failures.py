@@ -10,8 +10,7 @@ from typer.testing import CliRunner, Result
 from bakeoff.platform.cli import app
 from bakeoff.platform.store import Store
 
-pytestmark = pytest.mark.usefixtures("ray_here")
-ON_CPU = ["--device", "cpu", "--workers", "1"]  # the GPUs of the cluster are simulated
+ON_CPU = ["--device", "cpu", "--workers", "1"]
 STUDY = """
 name: three-prompts
 prompts: [a photo of a ring, a photo of a heart, a photo of a circle]
@@ -47,7 +46,7 @@ def failures(folder: Path) -> list[dict]:
 
 
 def test_a_poisoned_prompt_fails_alone_and_stays_failed_until_asked_for(
-    poisoned: Path, tmp_path: Path
+    poisoned: Path, tmp_path: Path, no_ray: None
 ) -> None:
     result = run(tmp_path, poisoned)
     assert result.exit_code == 1
@@ -74,7 +73,7 @@ def test_a_poisoned_prompt_fails_alone_and_stays_failed_until_asked_for(
 
 
 def test_a_run_with_more_failures_than_its_study_allows_stops(
-    poisoned: Path, tmp_path: Path
+    poisoned: Path, tmp_path: Path, no_ray: None
 ) -> None:
     result = run(tmp_path, poisoned, "--batch-size", "1", more="fail_on_error: 0.3\n")
     assert result.exit_code == 1
@@ -89,7 +88,7 @@ def test_a_run_with_more_failures_than_its_study_allows_stops(
 
 
 def test_a_store_that_cannot_be_written_stops_the_run_with_one_line(
-    checkpoints: Path, tmp_path: Path
+    checkpoints: Path, tmp_path: Path, ray_here: None
 ) -> None:
     store = tmp_path / "store"
     Store(store).create()
@@ -114,7 +113,7 @@ def test_a_run_overtaken_by_another_adds_nothing(checkpoints: Path, tmp_path: Pa
 
 
 def test_the_store_may_be_named_from_any_folder(
-    checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoints: Path, tmp_path: Path, ray_here: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The workers of a cluster stand elsewhere than the driver."""
     monkeypatch.chdir(tmp_path)
