@@ -22,10 +22,10 @@ from bakeoff.dashboards.pages import (
     trajectories,
     win_rates,
 )
-from bakeoff.platform.leaderboard import Leaderboard
-from bakeoff.platform.leaderboard import leaderboard as read_leaderboard
-from bakeoff.platform.snapshot import snapshot
-from bakeoff.platform.views import STORE_VARIABLE, Views, fingerprint, open_views
+from bakeoff.platform.conclusions.leaderboard import Leaderboard
+from bakeoff.platform.conclusions.leaderboard import leaderboard as read_leaderboard
+from bakeoff.platform.queries.snapshot import snapshot
+from bakeoff.platform.queries.views import STORE_VARIABLE, Views, fingerprint, open_views
 from bakeoff.samplers.errors import InputError
 
 Page = Callable[[Views, str, Leaderboard], None]

@@ -12,7 +12,7 @@ from bakeoff.dashboards.colors import DIVERGING, Look
 from bakeoff.evaluators.comparison import Decision, Verdict
 from bakeoff.evaluators.metric import MetricInfo
 from bakeoff.evaluators.statistics import Estimate
-from bakeoff.platform.win_matrix import Cell
+from bakeoff.platform.conclusions.win_matrix import Cell
 
 ROW_HEIGHT = 28
 AXIS_HEIGHT = 90  # what an axis with its title takes of a chart

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from bakeoff.platform.colors import PALETTE, STAGE_COLORS, model_colors, recipe_shapes
 from bakeoff.platform.report.strips import PATHS, Look, looks_of
+from bakeoff.platform.tables.colors import PALETTE, STAGE_COLORS, model_colors, recipe_shapes
 
 __all__ = [
     "DIVERGING",

@@ -8,7 +8,7 @@ import altair as alt
 from bakeoff.dashboards.charts import AXIS_HEIGHT, LABELS, Layers, limits, span, unit_of
 from bakeoff.dashboards.colors import STAGE_COLORS, Look
 from bakeoff.evaluators.metric import MetricInfo
-from bakeoff.platform.efficiency import STAGES, Memory, Spot, StageTime
+from bakeoff.platform.conclusions.efficiency import STAGES, Memory, Spot, StageTime
 
 PLOT_HEIGHT = 420
 ROW_HEIGHT = 24

@@ -9,8 +9,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from bakeoff.evaluators.metric import MetricInfo
-from bakeoff.platform.leaderboard import Leaderboard
-from bakeoff.platform.leaderboard_table import Shown
+from bakeoff.platform.conclusions.leaderboard import Leaderboard
+from bakeoff.platform.tables.leaderboard_table import Shown
 
 # Less air than Streamlit's own, so that a table stands on the first screen, and no headline wider
 # than a phone. The CSV that tables bring lets a store's names be a spreadsheet's formulas.

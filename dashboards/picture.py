@@ -1,6 +1,6 @@
 """A stored picture as markup, for whatever page shows one."""
 
-from bakeoff.platform.pictures import data_uri
+from bakeoff.platform.store.pictures import data_uri
 
 EDGE = 512  # pixels a side sent to the browser
 

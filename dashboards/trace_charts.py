@@ -7,7 +7,7 @@ import altair as alt
 
 from bakeoff.dashboards.charts import Layers, span
 from bakeoff.dashboards.legend import Key
-from bakeoff.platform.trajectory import Parting, TracePoint
+from bakeoff.platform.conclusions.trajectory import Parting, TracePoint
 
 HEIGHT = 220
 MOST_MARKERS = 40  # on a line: more would hide it

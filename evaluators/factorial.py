@@ -1,7 +1,7 @@
 """What each design choice brings, when a study combines them: effects, interactions, shares.
 
 Every figure is a fixed sum of the entries' values on a prompt (a contrast), so that its interval is
-Student's over prompts, whatever the entries of a prompt have in common.
+those of means over prompts, whatever the entries of a prompt have in common.
 """
 
 from collections.abc import Mapping, Sequence

@@ -97,7 +97,7 @@ def _error(start_response: Callable[..., Any]) -> list[bytes]:
 @contextmanager
 def serve() -> Iterator[BucketServer]:
     """Run a server with an empty bucket; the environment names it, also for processes to come."""
-    from bakeoff.platform.bucket import filesystem
+    from bakeoff.platform.store.bucket import filesystem
 
     server = BucketServer()
     http = make_server("127.0.0.1", 0, server, threaded=True, request_handler=_Quiet)

@@ -29,7 +29,7 @@ os.environ |= {
     "RAY_AUTH_TOKEN": secrets.token_hex(32),
 }
 
-from bakeoff.platform.store import Store
+from bakeoff.platform.store.store import Store
 from tests.machines import MARK, Machines
 
 STUDY = """

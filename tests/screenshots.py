@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page
 
-from bakeoff.platform.study import read_study
+from bakeoff.platform.studies.study import read_study
 from tests.chromium import launched
 from tests.dashboards.serving import DRAWN, STILL, served
 from tests.trials import bare_run

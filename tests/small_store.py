@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from bakeoff.platform.benchmarks import Prompt
-from bakeoff.platform.pictures import encode_png, pixel_hash
-from bakeoff.platform.plan import sample_id
-from bakeoff.platform.store import Store
+from bakeoff.platform.execution.plan import sample_id
+from bakeoff.platform.store.pictures import encode_png, pixel_hash
+from bakeoff.platform.store.store import Store
+from bakeoff.platform.studies.benchmarks import Prompt
 
 ENTRY = {"model": "m", "weights_hash": "w", "recipe_id": "r", "benchmark": "prompts"}
 METRIC = {"name": "composition", "version": "1"}

@@ -12,10 +12,10 @@ from typing import Any
 
 from PIL import Image
 
-from bakeoff.platform.metrics import build_metric
-from bakeoff.platform.outcomes import outcomes
-from bakeoff.platform.store import Store
-from bakeoff.platform.views import Views
+from bakeoff.platform.conclusions.outcomes import outcomes
+from bakeoff.platform.queries.views import Views
+from bakeoff.platform.store.store import Store
+from bakeoff.platform.studies.metrics import build_metric
 
 MISSING = "missing"  # a sample without a score
 # One value per seed: a number, a set metric's vector, None (a score without value) or MISSING.

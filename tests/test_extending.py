@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff.platform.store import Store
+from bakeoff.platform.store.store import Store
 
 DOCUMENT = (Path(__file__).parents[1] / "docs/extending.md").read_text()
 FILES = re.compile(r"^`([\w./-]+)`\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -91,7 +91,7 @@ def test_wheel_holds_every_module(wheel: Path) -> None:
     "pattern",
     [
         "platform/studies/*.yaml",
-        "platform/sql/*.sql",
+        "platform/queries/sql/*.sql",
         "platform/report/*.html",
         "platform/report/*.css",
         "samplers/tiny/*.md",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typer.main import get_command
 
 from bakeoff.platform.cli import app
-from bakeoff.platform.study import read_study
+from bakeoff.platform.studies.study import read_study
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff.platform.execution import Job, Machine, Progress, RunStopped
-from bakeoff.platform.rule import Rule
-from bakeoff.platform.run import Result, Work, carry_out, prepare
-from bakeoff.platform.sampling import SamplerStage, Workplace
-from bakeoff.platform.scoring import ScorerStage
-from bakeoff.platform.slips import EMPTY
-from bakeoff.platform.store import Store
-from bakeoff.platform.study import Study
+from bakeoff.platform.execution.execution import Job, Machine, Progress, RunStopped
+from bakeoff.platform.execution.run import Result, Work, carry_out, prepare
+from bakeoff.platform.execution.sampling import SamplerStage, Workplace
+from bakeoff.platform.execution.scoring import ScorerStage
+from bakeoff.platform.execution.slips import EMPTY
+from bakeoff.platform.store.store import Store
+from bakeoff.platform.studies.rule import Rule
+from bakeoff.platform.studies.study import Study
 
 Rows = dict[str, tuple[str, tuple[int, ...]]]
 
@@ -65,8 +65,10 @@ def execute_here(
 def without_ray() -> Iterator[None]:
     """Let runs do their work in this process: a cluster takes longer to start than small work."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bakeoff.platform.run.execute", execute_here)
-        patch.setattr("bakeoff.platform.run.cluster", lambda *asked: nullcontext(Machine(1, "cpu")))
+        patch.setattr("bakeoff.platform.execution.run.execute", execute_here)
+        patch.setattr(
+            "bakeoff.platform.execution.run.cluster", lambda *asked: nullcontext(Machine(1, "cpu"))
+        )
         yield
 
 

@@ -20,11 +20,9 @@ from bakeoff.dashboards.picture import image
 from bakeoff.evaluators.calibration import Agreement
 from bakeoff.evaluators.metric import MetricInfo
 from bakeoff.evaluators.ranking import Strength
-from bakeoff.platform.arena import LONGEST_NAME, Duel, cast, next_duel
-from bakeoff.platform.leaderboard import Leaderboard
-from bakeoff.platform.leaderboard_table import percent
-from bakeoff.platform.views import Views
-from bakeoff.platform.votes import (
+from bakeoff.platform.conclusions.arena import LONGEST_NAME, Duel, cast, next_duel
+from bakeoff.platform.conclusions.leaderboard import Leaderboard
+from bakeoff.platform.conclusions.votes import (
     ENOUGH,
     Verdict,
     Vote,
@@ -34,6 +32,8 @@ from bakeoff.platform.votes import (
     strengths,
     verdicts,
 )
+from bakeoff.platform.queries.views import Views
+from bakeoff.platform.tables.leaderboard_table import percent
 
 FEWEST = "whichever has fewest votes"
 LONGEST_PROMPT = 600  # characters shown; a store may hold prompts of any length

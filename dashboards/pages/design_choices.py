@@ -18,16 +18,16 @@ from bakeoff.dashboards.look import (
 )
 from bakeoff.evaluators.metric import MetricInfo
 from bakeoff.evaluators.statistics import Estimate
-from bakeoff.platform.design_effects import (
+from bakeoff.platform.conclusions.design_effects import (
     ChoiceEffect,
     DesignEffects,
     PicturesToBuy,
     design_effects,
     pictures_to_buy,
 )
-from bakeoff.platform.leaderboard import Leaderboard
-from bakeoff.platform.leaderboard_table import DECIMALS, NOTHING, SHARE
-from bakeoff.platform.views import Views
+from bakeoff.platform.conclusions.leaderboard import Leaderboard
+from bakeoff.platform.queries.views import Views
+from bakeoff.platform.tables.leaderboard_table import DECIMALS, NOTHING, SHARE
 
 NOTES = (
     "A choice is a field of the recipe at another value than the baseline's; the baseline of a "
@@ -38,7 +38,7 @@ NOTES = (
     "An interaction is what two choices bring together beyond the sum of both.",
     "Shapley share: what a choice adds to the gain of all together, on average over every order of "
     "adding them; the shares sum to that gain.",
-    "Intervals are 95 %, Student's t with the prompt as the unit, each by itself: of twenty "
+    "Intervals are 95 %, with the prompt as the unit, each by itself: of twenty "
     "useless choices about one has an interval that leaves zero out. The leaderboard's verdicts "
     "are corrected for that.",
     "Costs are factors: × 2 takes twice as much as without the choice. Seconds compare on the same "

@@ -20,7 +20,7 @@ from bakeoff.dashboards.look import (
     table,
 )
 from bakeoff.evaluators.metric import MetricInfo
-from bakeoff.platform.efficiency import (
+from bakeoff.platform.conclusions.efficiency import (
     AXES,
     Cost,
     Memory,
@@ -33,10 +33,10 @@ from bakeoff.platform.efficiency import (
     speed_ups,
     stage_times,
 )
-from bakeoff.platform.leaderboard import Leaderboard
-from bakeoff.platform.leaderboard_table import number, percent
-from bakeoff.platform.verdict_notes import confidence, correction
-from bakeoff.platform.views import Views
+from bakeoff.platform.conclusions.leaderboard import Leaderboard
+from bakeoff.platform.queries.views import Views
+from bakeoff.platform.tables.leaderboard_table import number, percent
+from bakeoff.platform.tables.verdict_notes import confidence, correction
 
 NOTES = (
     "Front: an entry that no other beats in both quality and cost; by the values, so that where "

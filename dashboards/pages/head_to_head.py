@@ -9,8 +9,8 @@ from bakeoff.dashboards.colors import looks_of
 from bakeoff.dashboards.legend import marker
 from bakeoff.dashboards.look import empty, has_pictures, heading, task_chooser
 from bakeoff.dashboards.picture import image
-from bakeoff.platform.leaderboard import Leaderboard
-from bakeoff.platform.side_by_side import (
+from bakeoff.platform.conclusions.leaderboard import Leaderboard
+from bakeoff.platform.conclusions.side_by_side import (
     Disputed,
     Question,
     disputed_prompts,
@@ -18,7 +18,7 @@ from bakeoff.platform.side_by_side import (
     prompt_text,
     scores,
 )
-from bakeoff.platform.views import Views
+from bakeoff.platform.queries.views import Views
 
 ENTRIES_AT_FIRST = 6
 LONGEST_PROMPT = 600  # characters shown; a store may hold prompts of any length

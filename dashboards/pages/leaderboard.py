@@ -21,12 +21,18 @@ from bakeoff.dashboards.look import (
     task_chooser,
 )
 from bakeoff.evaluators.metric import MetricInfo
-from bakeoff.platform.equal_terms import Group, Terms, group_entries
-from bakeoff.platform.flat_tables import as_csv, leaderboard_rows
-from bakeoff.platform.leaderboard import Leaderboard, Standing
-from bakeoff.platform.leaderboard_table import group_notes, notes_of, number, percent, verdict
-from bakeoff.platform.narrowing import narrowed
-from bakeoff.platform.views import Row, Views
+from bakeoff.platform.conclusions.equal_terms import Group, Terms, group_entries
+from bakeoff.platform.conclusions.leaderboard import Leaderboard, Standing
+from bakeoff.platform.conclusions.narrowing import narrowed
+from bakeoff.platform.export.flat_tables import as_csv, leaderboard_rows
+from bakeoff.platform.queries.views import Row, Views
+from bakeoff.platform.tables.leaderboard_table import (
+    group_notes,
+    notes_of,
+    number,
+    percent,
+    verdict,
+)
 
 TERMS: dict[str, Terms | None] = {
     "any cost": None,

@@ -9,10 +9,16 @@ import streamlit as st
 
 from bakeoff.dashboards.latest import Latest
 from bakeoff.dashboards.look import empty, heading, table
-from bakeoff.platform.history import Failed, FailedPage, RunRecord, failed_page, run_records
-from bakeoff.platform.leaderboard import Leaderboard
-from bakeoff.platform.status import Status, WorkerStatus, status
-from bakeoff.platform.views import Views
+from bakeoff.platform.conclusions.history import (
+    Failed,
+    FailedPage,
+    RunRecord,
+    failed_page,
+    run_records,
+)
+from bakeoff.platform.conclusions.leaderboard import Leaderboard
+from bakeoff.platform.execution.status import Status, WorkerStatus, status
+from bakeoff.platform.queries.views import Views
 
 REFRESH_SECONDS = 5
 SILENT_SECONDS = 60  # after which a store that has not changed may be one whose run has ended

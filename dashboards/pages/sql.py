@@ -10,11 +10,11 @@ from pathlib import Path
 import streamlit as st
 
 from bakeoff.dashboards.look import heading, refused
-from bakeoff.platform.console import LONGEST_QUERY, Answer, Cell, Limits, ask
-from bakeoff.platform.flat_tables import FORMULA
-from bakeoff.platform.leaderboard import Leaderboard
-from bakeoff.platform.snapshot import snapshot
-from bakeoff.platform.views import Views
+from bakeoff.platform.conclusions.leaderboard import Leaderboard
+from bakeoff.platform.export.flat_tables import FORMULA
+from bakeoff.platform.queries.console import LONGEST_QUERY, Answer, Cell, Limits, ask
+from bakeoff.platform.queries.snapshot import snapshot
+from bakeoff.platform.queries.views import Views
 from bakeoff.samplers.errors import InputError
 
 EXAMPLES = {

@@ -12,9 +12,14 @@ from bakeoff.dashboards.look import empty, has_pictures, heading, notes, table
 from bakeoff.dashboards.token_maps import difference_map, row_of_maps, token_map, unknown_token
 from bakeoff.dashboards.trace_charts import DASHES, measure_chart, parting_chart
 from bakeoff.evaluators.statistics import Estimate
-from bakeoff.platform.leaderboard import Leaderboard
-from bakeoff.platform.side_by_side import Question, disputed_prompts, pictures, prompt_text
-from bakeoff.platform.trajectory import (
+from bakeoff.platform.conclusions.leaderboard import Leaderboard
+from bakeoff.platform.conclusions.side_by_side import (
+    Question,
+    disputed_prompts,
+    pictures,
+    prompt_text,
+)
+from bakeoff.platform.conclusions.trajectory import (
     DIFFERENCES,
     MEASURES,
     PAIRS,
@@ -24,7 +29,7 @@ from bakeoff.platform.trajectory import (
     traced_entries,
     trajectories,
 )
-from bakeoff.platform.views import Row, Views
+from bakeoff.platform.queries.views import Row, Views
 
 ENTRIES_AT_FIRST = 3
 MAPS = 10  # of a row: evenly over the steps
@@ -36,7 +41,7 @@ NO_TRACES = (
 )
 NOTES = (
     *(f"{name.replace('_', ' ')}: {sentence}" for name, sentence in MEASURES.items()),
-    "Bands: 95 % interval, on prompt means. Of an autoregressive model a step is a "
+    "Bands: 95 % interval, Student's t on prompt means. Of an autoregressive model a step is a "
     "position; Z-sampling changes tokens several times a step, backward, too.",
     f"Where two part: the first {PAIRS} pairs of same prompt and seed position, as far as both "
     "have steps. Recipes that share a seed share their noise, so that what differs is the recipe's "

@@ -15,10 +15,10 @@ from bakeoff.dashboards.look import (
     wide,
 )
 from bakeoff.evaluators.metric import MetricInfo
-from bakeoff.platform.leaderboard import Leaderboard
-from bakeoff.platform.verdict_notes import confidence, correction
-from bakeoff.platform.views import Views
-from bakeoff.platform.win_matrix import Cell, by_metric, by_opponent, by_task
+from bakeoff.platform.conclusions.leaderboard import Leaderboard
+from bakeoff.platform.conclusions.win_matrix import Cell, by_metric, by_opponent, by_task
+from bakeoff.platform.queries.views import Views
+from bakeoff.platform.tables.verdict_notes import confidence, correction
 
 OPPONENTS, TASKS, METRICS = "all pairs", "by task", "by metric"
 CELL_WIDTH, NAMES_WIDTH = 44, 340  # pixels: a column's least, and what names beside them take

@@ -1,7 +1,7 @@
 """`bakeoff benchmarks`: what a study may name."""
 
-from bakeoff.platform.benchmarks import BENCHMARKS, OWN_PROMPTS, Benchmark
 from bakeoff.platform.cli.listing import Item, items_of, print_items
+from bakeoff.platform.studies.benchmarks import BENCHMARKS, OWN_PROMPTS, Benchmark
 
 OWN = Item(
     OWN_PROMPTS,

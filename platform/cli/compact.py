@@ -13,8 +13,8 @@ def compact(
     store: Annotated[str, typer.Argument(help="Folder or bucket that studies were run into.")],
 ) -> None:
     """Join small parts into parts of 32 MB and more; may be killed and repeated at any time."""
-    from bakeoff.platform.compact import compact as join
-    from bakeoff.platform.store import Store
+    from bakeoff.platform.store.compact import compact as join
+    from bakeoff.platform.store.store import Store
 
     console = open_console()
     for one in join(Store.open(store)):

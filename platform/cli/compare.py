@@ -27,9 +27,9 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare two entries on the same prompts: `STORE A B`; or two stores entry by entry: `A B`."""
-    from bakeoff.platform.head_to_head import entries_head_to_head, stores_head_to_head
-    from bakeoff.platform.head_to_head_table import render
-    from bakeoff.platform.views import open_views
+    from bakeoff.platform.conclusions.head_to_head import entries_head_to_head, stores_head_to_head
+    from bakeoff.platform.queries.views import open_views
+    from bakeoff.platform.tables.head_to_head_table import render
 
     views = open_views(store)
     if second is None:

@@ -26,8 +26,8 @@ def dashboard(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8501,
 ) -> None:
     """Open the store in a browser: leaderboard, win rates, pictures. Ends with Ctrl-C."""
-    from bakeoff.platform.places import place
-    from bakeoff.platform.views import STORE_VARIABLE, open_views
+    from bakeoff.platform.queries.views import STORE_VARIABLE, open_views
+    from bakeoff.platform.store.places import place
 
     opened = place(store)
     open_views(opened)

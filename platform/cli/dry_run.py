@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from bakeoff.platform.run import Work
+    from bakeoff.platform.execution.run import Work
 
 MEGABYTE = 1_000_000
 WIN_RATES = (0.55, 0.6, 0.7)  # whose sample sizes are told
@@ -15,7 +15,7 @@ WIN_RATES = (0.55, 0.6, 0.7)  # whose sample sizes are told
 
 def show_estimate(work: "Work", workers: int | None, console: Console) -> None:
     """Print what the work would cost at most; nothing is written and no model is loaded."""
-    from bakeoff.platform.estimate import estimate
+    from bakeoff.platform.execution.estimate import estimate
 
     shards = work.make_plan().shards(lambda entry, lack: work.batch_size)
     cost = estimate(shards, work.store)

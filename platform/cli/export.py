@@ -15,8 +15,8 @@ def export(
     ] = None,
 ) -> None:
     """Write tables as CSV, the leaderboard as LaTeX or HTML, or a Hugging Face dataset."""
-    from bakeoff.platform.export import export as write
-    from bakeoff.platform.store import Store
+    from bakeoff.platform.export.export import export as write
+    from bakeoff.platform.store.store import Store
 
     write(Store.open(store), to, folder, study)
     typer.echo(f"Wrote {folder}")

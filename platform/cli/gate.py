@@ -8,7 +8,7 @@ import typer
 from bakeoff.platform.cli.listing import open_console
 
 if TYPE_CHECKING:
-    from bakeoff.platform.regression import Gate
+    from bakeoff.platform.conclusions.regression import Gate
 
 EXIT_CODES = {"passed": 0, "regressed": 1, "undecided": 3}
 
@@ -37,9 +37,9 @@ def gate(
 
     Exit codes: 0 all passed, 1 something regressed, 2 wrong input, 3 too few prompts to tell.
     """
-    from bakeoff.platform.regression import Limits, growth
-    from bakeoff.platform.regression import gate as build
-    from bakeoff.platform.views import open_views
+    from bakeoff.platform.conclusions.regression import Limits, growth
+    from bakeoff.platform.conclusions.regression import gate as build
+    from bakeoff.platform.queries.views import open_views
 
     limits = Limits(
         equivalent,
@@ -57,7 +57,7 @@ def gate(
 
 
 def _show(found: "Gate") -> None:
-    from bakeoff.platform.regression_table import sentence, table_of
+    from bakeoff.platform.tables.regression_table import sentence, table_of
 
     console = open_console()
     console.print(table_of(found))

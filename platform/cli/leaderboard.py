@@ -32,10 +32,10 @@ def leaderboard(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the standings of a study: means with intervals, paired win rates, costs."""
-    from bakeoff.platform.equal_terms import check_terms, group_entries, groups_as_json
-    from bakeoff.platform.leaderboard import leaderboard as build
-    from bakeoff.platform.leaderboard_table import render, render_groups
-    from bakeoff.platform.views import open_views
+    from bakeoff.platform.conclusions.equal_terms import check_terms, group_entries, groups_as_json
+    from bakeoff.platform.conclusions.leaderboard import leaderboard as build
+    from bakeoff.platform.queries.views import open_views
+    from bakeoff.platform.tables.leaderboard_table import render, render_groups
 
     terms = check_terms(equal) if equal else None
     if terms and tasks:

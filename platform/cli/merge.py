@@ -12,8 +12,8 @@ def merge(
     other: Annotated[str, typer.Argument(metavar="B", help="Store that is read.")],
 ) -> None:
     """Write into store A what store B has more; B stays as it is, and nothing is doubled."""
-    from bakeoff.platform.merge import merge as join
-    from bakeoff.platform.store import Store
+    from bakeoff.platform.store.merge import merge as join
+    from bakeoff.platform.store.store import Store
 
     result = join(Store.open(into), Store.open(other))
     console = open_console()

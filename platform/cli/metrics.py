@@ -1,7 +1,7 @@
 """`bakeoff metrics`: what a study may name."""
 
 from bakeoff.platform.cli.listing import Item, items_of, print_items
-from bakeoff.platform.metrics import METRICS, MetricEntry, build_metric
+from bakeoff.platform.studies.metrics import METRICS, MetricEntry, build_metric
 
 SCOPES = {"image": "scores each picture", "set": "compares sets of pictures"}
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bakeoff.platform.cli.listing import Item, open_console, print_items
-from bakeoff.platform.folding_table import Column, FoldingTable, Line
+from bakeoff.platform.tables.folding_table import Column, FoldingTable, Line
 
 if TYPE_CHECKING:
     from bakeoff.samplers.model_entry import ModelEntry, Source

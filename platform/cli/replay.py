@@ -7,7 +7,7 @@ import typer
 from bakeoff.platform.cli.listing import open_console
 
 if TYPE_CHECKING:
-    from bakeoff.platform.replay import Replay
+    from bakeoff.platform.execution.replay import Replay
 
 
 def replay(
@@ -26,8 +26,8 @@ def replay(
 
     Exit codes: 0 same pixels, 1 other ones.
     """
-    from bakeoff.platform.replay import replay as make_again
-    from bakeoff.platform.store import Store
+    from bakeoff.platform.execution.replay import replay as make_again
+    from bakeoff.platform.store.store import Store
 
     found = make_again(Store.open(store), sample_id, model)
     console = open_console()

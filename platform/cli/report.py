@@ -17,7 +17,7 @@ def report(
 ) -> None:
     """Write tables, charts, pictures, recipes, and the SQL of each number into one HTML file."""
     from bakeoff.platform.report import report as build
-    from bakeoff.platform.store import Store
+    from bakeoff.platform.store.store import Store
 
     if output.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"--output {str(output)!r} must end in .html")

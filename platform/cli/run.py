@@ -12,8 +12,8 @@ from bakeoff.platform.cli.listing import open_console
 from bakeoff.samplers.errors import InputError
 
 if TYPE_CHECKING:
-    from bakeoff.platform.execution import Progress as Done
-    from bakeoff.platform.run import Result, Work
+    from bakeoff.platform.execution.execution import Progress as Done
+    from bakeoff.platform.execution.run import Result, Work
 
 DEFAULT_STUDY = "embedded"
 STORES = Path("bakeoff-store")
@@ -82,10 +82,10 @@ def run(
 ) -> None:
     """Run a study: what its store lacks is made, the rest is left alone."""
     # Here and not above: they load torch and Ray, seconds that `bakeoff --help` need not wait.
-    from bakeoff.platform.rule import Rule
-    from bakeoff.platform.run import prepare
-    from bakeoff.platform.store import Store
-    from bakeoff.platform.study import load_study
+    from bakeoff.platform.execution.run import prepare
+    from bakeoff.platform.store.store import Store
+    from bakeoff.platform.studies.rule import Rule
+    from bakeoff.platform.studies.study import load_study
 
     if equivalent is not None and until_decided is None:
         raise InputError(
@@ -113,8 +113,8 @@ def complete(
     resource: str | None = None,
 ) -> None:
     """Do the work of a study, show where it stands, and end as it went."""
-    from bakeoff.platform.execution import RunStopped
-    from bakeoff.platform.run import carry_out
+    from bakeoff.platform.execution.execution import RunStopped
+    from bakeoff.platform.execution.run import carry_out
 
     _tell_size(work, console)
     try:
@@ -212,9 +212,9 @@ class _Bar(Progress):
 
 
 def _leaderboard(store: str, study: str, console: Console) -> None:
-    from bakeoff.platform.leaderboard import leaderboard
-    from bakeoff.platform.leaderboard_table import render
-    from bakeoff.platform.views import open_views
+    from bakeoff.platform.conclusions.leaderboard import leaderboard
+    from bakeoff.platform.queries.views import open_views
+    from bakeoff.platform.tables.leaderboard_table import render
 
     console.print(render(leaderboard(open_views(store), study)))
 

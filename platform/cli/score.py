@@ -58,9 +58,9 @@ def score(
     ] = None,
 ) -> None:
     """Score a folder of finished pictures; what is in the store already is left alone."""
-    from bakeoff.platform.finished import read_finished, take_in
-    from bakeoff.platform.run import prepare
-    from bakeoff.platform.store import Store
+    from bakeoff.platform.execution.finished import read_finished, take_in
+    from bakeoff.platform.execution.run import prepare
+    from bakeoff.platform.store.store import Store
 
     console = open_console()
     named = name or NAMED_SO.sub("-", images.resolve().name).strip("-._") or "images"

@@ -17,9 +17,9 @@ def show(
     ] = None,
 ) -> None:
     """Write a contact sheet: rows are prompts, columns are entries."""
-    from bakeoff.platform.contact_sheet import contact_sheet
-    from bakeoff.platform.leaderboard import choose_study
-    from bakeoff.platform.views import open_views
+    from bakeoff.platform.conclusions.leaderboard import choose_study
+    from bakeoff.platform.export.contact_sheet import contact_sheet
+    from bakeoff.platform.queries.views import open_views
 
     if out.suffix.lower() != ".png":
         raise InputError(f"--out {str(out)!r} must end in .png")

@@ -11,7 +11,7 @@ from rich.console import Console
 from bakeoff.platform.cli.listing import open_console
 
 if TYPE_CHECKING:
-    from bakeoff.platform.status import Status, WorkerStatus
+    from bakeoff.platform.execution.status import Status, WorkerStatus
 
 
 def status(
@@ -19,8 +19,8 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what is done, running and failed of each study, its speed, and each worker's."""
-    from bakeoff.platform.status import status as read
-    from bakeoff.platform.store import Store
+    from bakeoff.platform.execution.status import status as read
+    from bakeoff.platform.store.store import Store
 
     studies = read(Store.open(store))
     if as_json:
@@ -34,7 +34,7 @@ def status(
 
 
 def _show(study: "Status", console: Console) -> None:
-    from bakeoff.platform.folding_table import Column, FoldingTable, Line
+    from bakeoff.platform.tables.folding_table import Column, FoldingTable, Line
 
     console.print(f"Study {study.study}: {study.state} (run {study.run_id})", markup=False)
     console.print(

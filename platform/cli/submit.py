@@ -13,7 +13,7 @@ import typer
 from typer.main import get_command
 
 from bakeoff.platform.cli.run import run
-from bakeoff.platform.places import check_url
+from bakeoff.platform.store.places import check_url
 from bakeoff.samplers.errors import InputError
 
 TOKEN_FILE = Path(".ray/auth_token")  # below the home folder, where Ray keeps it
@@ -119,8 +119,8 @@ def _pack(study: str, folder: Path) -> str:
         InputError: the study has a mistake, or a path that means nothing on another machine.
     """
     # Here and not above: it loads DuckDB and torch, seconds that `bakeoff --help` need not wait.
-    from bakeoff.platform.study import load_study, shipped_studies
-    from bakeoff.platform.study_file import parse_study, read_text
+    from bakeoff.platform.studies.study import load_study, shipped_studies
+    from bakeoff.platform.studies.study_file import parse_study, read_text
 
     file = Path(study)
     if study in shipped_studies() or not file.exists():

@@ -18,10 +18,10 @@ def traces(
     ] = None,
 ) -> None:
     """Show the mean trace of an entry: mask ratio, entropy, divergence, redrawn tokens by step."""
-    from bakeoff.platform.leaderboard import choose_study
-    from bakeoff.platform.trajectory import trajectory
-    from bakeoff.platform.trajectory_table import render
-    from bakeoff.platform.views import open_views
+    from bakeoff.platform.conclusions.leaderboard import choose_study
+    from bakeoff.platform.conclusions.trajectory import trajectory
+    from bakeoff.platform.queries.views import open_views
+    from bakeoff.platform.tables.trajectory_table import render
 
     views = open_views(store)
     chosen = choose_study(views, study)

@@ -9,7 +9,7 @@ from rich.console import Console
 from bakeoff.platform.cli.listing import open_console
 
 if TYPE_CHECKING:
-    from bakeoff.platform.rescore import Drift
+    from bakeoff.platform.execution.rescore import Drift
 
 DIGITS = 3  # of a difference between scores
 
@@ -25,10 +25,10 @@ def verify(
 
     Exit codes: 0 sound, 1 something was found.
     """
-    from bakeoff.platform.progress import lacks
-    from bakeoff.platform.rescore import rescore as score_again
-    from bakeoff.platform.store import Store
-    from bakeoff.platform.verify import verify as check
+    from bakeoff.platform.execution.progress import lacks
+    from bakeoff.platform.execution.rescore import rescore as score_again
+    from bakeoff.platform.store.store import Store
+    from bakeoff.platform.store.verify import verify as check
 
     verdict = check(store)
     console = open_console()

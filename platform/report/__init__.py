@@ -7,8 +7,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bakeoff.platform.colors import model_colors
-from bakeoff.platform.leaderboard import Leaderboard, leaderboard
+from bakeoff.platform.conclusions.leaderboard import Leaderboard, leaderboard
+from bakeoff.platform.queries.views import Views
 from bakeoff.platform.report.asked import RecordedViews, shared_tables
 from bakeoff.platform.report.costs import cost_section, fronts_section
 from bakeoff.platform.report.gallery import gallery_section
@@ -21,8 +21,8 @@ from bakeoff.platform.report.standings import (
     wins_section,
 )
 from bakeoff.platform.report.summary import summary
-from bakeoff.platform.store import Store
-from bakeoff.platform.views import Views
+from bakeoff.platform.store.store import Store
+from bakeoff.platform.tables.colors import model_colors
 
 
 def report(store: Store, study: str | None = None) -> str:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from bakeoff.platform.store import Store
-from bakeoff.platform.views import FOLDER, VIEWS, Row, Views
+from bakeoff.platform.queries.views import FOLDER, VIEWS, Row, Views
+from bakeoff.platform.store.store import Store
 from bakeoff.samplers.errors import shown
 
 

@@ -2,15 +2,22 @@
 
 from collections.abc import Sequence
 
-from bakeoff.platform.colors import STAGE_COLORS
-from bakeoff.platform.efficiency import AXES, Cost, StageTime, costs, fronts, stage_times
-from bakeoff.platform.folding_table import Cell, Column, FoldingTable, Line
-from bakeoff.platform.leaderboard import Leaderboard
-from bakeoff.platform.leaderboard_table import SHARE
+from bakeoff.platform.conclusions.efficiency import (
+    AXES,
+    Cost,
+    StageTime,
+    costs,
+    fronts,
+    stage_times,
+)
+from bakeoff.platform.conclusions.leaderboard import Leaderboard
+from bakeoff.platform.queries.views import Views
 from bakeoff.platform.report.plot import front_plot
 from bakeoff.platform.report.section import Drawing, Section
 from bakeoff.platform.report.strips import looks_of, stacked_bars
-from bakeoff.platform.views import Views
+from bakeoff.platform.tables.colors import STAGE_COLORS
+from bakeoff.platform.tables.folding_table import Cell, Column, FoldingTable, Line
+from bakeoff.platform.tables.leaderboard_table import SHARE
 
 NOTHING = "–"
 MOST_PLOTS = 8

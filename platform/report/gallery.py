@@ -3,10 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 
-from bakeoff.platform.leaderboard import Leaderboard, Standing
-from bakeoff.platform.pictures import data_uri
-from bakeoff.platform.report.section import Picture, Section, Shelf
-from bakeoff.platform.side_by_side import (
+from bakeoff.platform.conclusions.leaderboard import Leaderboard, Standing
+from bakeoff.platform.conclusions.side_by_side import (
     Disputed,
     Question,
     disputed_prompts,
@@ -14,7 +12,9 @@ from bakeoff.platform.side_by_side import (
     prompt_text,
     scores,
 )
-from bakeoff.platform.views import Views
+from bakeoff.platform.queries.views import Views
+from bakeoff.platform.report.section import Picture, Section, Shelf
+from bakeoff.platform.store.pictures import data_uri
 
 PROMPTS = 4  # of each kind: those that entries differ on most, and others by chance
 MOST_PICTURES = 400

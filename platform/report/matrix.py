@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from bakeoff.evaluators.comparison import Verdict
-from bakeoff.platform.comparisons import Comparison
-from bakeoff.platform.leaderboard import Leaderboard
-from bakeoff.platform.leaderboard_table import percent
-from bakeoff.platform.verdict_notes import confidence, correction
+from bakeoff.platform.conclusions.comparisons import Comparison
+from bakeoff.platform.conclusions.leaderboard import Leaderboard
+from bakeoff.platform.tables.leaderboard_table import percent
+from bakeoff.platform.tables.verdict_notes import confidence, correction
 
 MOST_ENTRIES = 60  # rows and columns; more cannot be read
 MARKS: Mapping[Verdict, str] = {"better": "▲", "worse": "▼", "equivalent": "=", "undecided": ""}

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 
-from bakeoff.platform.folding_table import Column, FoldingTable, Line
-from bakeoff.platform.leaderboard import Leaderboard
+from bakeoff.platform.conclusions.leaderboard import Leaderboard
+from bakeoff.platform.queries.views import Row, Views
 from bakeoff.platform.report.section import Drawing, Section
-from bakeoff.platform.views import Row, Views
+from bakeoff.platform.tables.folding_table import Column, FoldingTable, Line
 
 RUNS = 50  # the newest; a study that is resumed often has many
 LONGEST = 400  # characters of a message

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from bakeoff.platform.efficiency import Spot
+from bakeoff.platform.conclusions.efficiency import Spot
 from bakeoff.platform.report.strips import PATHS, Axis, Look, Tick, ends_of
 
 LEFT, RIGHT, TOP, BOTTOM = 11.0, 97.0, 6.0, 86.0  # percent; beyond stand the axes' numbers

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bakeoff.platform.folding_table import Cell, FoldingTable, Line
 from bakeoff.platform.report.asked import Query
 from bakeoff.platform.report.matrix import Matrix
 from bakeoff.platform.report.plot import Plot
 from bakeoff.platform.report.strips import Bars, Mark, Segment, Strips
+from bakeoff.platform.tables.folding_table import Cell, FoldingTable, Line
 
 
 @dataclass(frozen=True)

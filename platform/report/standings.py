@@ -4,11 +4,15 @@ from collections.abc import Iterator, Sequence
 
 from bakeoff.evaluators.metric import MetricInfo
 from bakeoff.evaluators.statistics import Estimate
-from bakeoff.platform.comparisons import comparisons
-from bakeoff.platform.equal_terms import UNITS, Terms, group_entries
-from bakeoff.platform.folding_table import Column, FoldingTable, Line
-from bakeoff.platform.leaderboard import Leaderboard, Standing
-from bakeoff.platform.leaderboard_table import (
+from bakeoff.platform.conclusions.comparisons import comparisons
+from bakeoff.platform.conclusions.equal_terms import UNITS, Terms, group_entries
+from bakeoff.platform.conclusions.leaderboard import Leaderboard, Standing
+from bakeoff.platform.queries.views import Views
+from bakeoff.platform.report.matrix import win_matrix
+from bakeoff.platform.report.section import Drawing, Section
+from bakeoff.platform.report.strips import Look, interval_strips, looks_of
+from bakeoff.platform.tables.folding_table import Column, FoldingTable, Line
+from bakeoff.platform.tables.leaderboard_table import (
     NOTHING,
     SHARE,
     group_notes,
@@ -20,11 +24,7 @@ from bakeoff.platform.leaderboard_table import (
     task_table,
     verdict,
 )
-from bakeoff.platform.report.matrix import win_matrix
-from bakeoff.platform.report.section import Drawing, Section
-from bakeoff.platform.report.strips import Look, interval_strips, looks_of
-from bakeoff.platform.verdict_notes import confidence, correction
-from bakeoff.platform.views import Views
+from bakeoff.platform.tables.verdict_notes import confidence, correction
 
 
 def standings_section(board: Leaderboard) -> Section:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from bakeoff.evaluators.statistics import Estimate
-from bakeoff.platform.colors import model_colors, recipe_shapes
-from bakeoff.platform.leaderboard import Leaderboard
+from bakeoff.platform.conclusions.leaderboard import Leaderboard
+from bakeoff.platform.tables.colors import model_colors, recipe_shapes
 
 TICKS = 6  # at most about as many as this
 MARGIN = 4.0  # percent of a strip left free at each end

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from bakeoff.platform.leaderboard import Leaderboard, Standing
-from bakeoff.platform.leaderboard_table import percent
-from bakeoff.platform.verdict_notes import confidence, correction
-from bakeoff.platform.views import Row
+from bakeoff.platform.conclusions.leaderboard import Leaderboard, Standing
+from bakeoff.platform.queries.views import Row
+from bakeoff.platform.tables.leaderboard_table import percent
+from bakeoff.platform.tables.verdict_notes import confidence, correction
 
 
 def summary(board: Leaderboard, failures: Sequence[Row]) -> Iterator[str]:

@@ -10,19 +10,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bakeoff.platform.comparisons import meetings
-from bakeoff.platform.leaderboard import leaderboard
-from bakeoff.platform.metrics import build_metric
-from bakeoff.platform.pictures import encode_png
-from bakeoff.platform.plan import Item, Plan
-from bakeoff.platform.profiling import MemoryGauge
-from bakeoff.platform.run import carry_out, prepare
-from bakeoff.platform.schemas import IMAGE, PROFILES, SAMPLES, SCORES
-from bakeoff.platform.status import status
-from bakeoff.platform.store import Store
-from bakeoff.platform.stored import Stored
-from bakeoff.platform.study import Entry, Study, read_study
-from bakeoff.platform.views import open_views
+from bakeoff.platform.conclusions.comparisons import meetings
+from bakeoff.platform.conclusions.leaderboard import leaderboard
+from bakeoff.platform.execution.plan import Item, Plan
+from bakeoff.platform.execution.profiling import MemoryGauge
+from bakeoff.platform.execution.run import carry_out, prepare
+from bakeoff.platform.execution.status import status
+from bakeoff.platform.queries.views import open_views
+from bakeoff.platform.store.pictures import encode_png
+from bakeoff.platform.store.schemas import IMAGE, PROFILES, SAMPLES, SCORES
+from bakeoff.platform.store.store import Store
+from bakeoff.platform.store.stored import Stored
+from bakeoff.platform.studies.metrics import build_metric
+from bakeoff.platform.studies.study import Entry, Study, read_study
 from bakeoff.samplers.catalog import weights_hash
 from tests.benchmarks.overhead import Cost
 

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bakeoff.platform.plan import Plan, Shard
-from bakeoff.platform.profiling import MemoryGauge
-from bakeoff.platform.run import carry_out, prepare
-from bakeoff.platform.store import Store
-from bakeoff.platform.stored import MetricKey, Stored
-from bakeoff.platform.study import Study, read_study
+from bakeoff.platform.execution.plan import Plan, Shard
+from bakeoff.platform.execution.profiling import MemoryGauge
+from bakeoff.platform.execution.run import carry_out, prepare
+from bakeoff.platform.store.store import Store
+from bakeoff.platform.store.stored import MetricKey, Stored
+from bakeoff.platform.studies.study import Study, read_study
 
 WORKERS = 2
 STUDY = """
@@ -94,8 +94,8 @@ def bare_seconds(study: Study, batch_size: int) -> Loop:
 def _bare_loop(texts: Sequence[str], ready: Barrier, times: Queue) -> None:
     import torch
 
-    from bakeoff.platform.metrics import build_metric
-    from bakeoff.platform.pictures import decode_png, encode_png, pixel_hash
+    from bakeoff.platform.store.pictures import decode_png, encode_png, pixel_hash
+    from bakeoff.platform.studies.metrics import build_metric
     from bakeoff.samplers.catalog import load_sampler
     from bakeoff.samplers.recipe import Recipe
 

@@ -14,12 +14,12 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 import ray
 from ray.cluster_utils import Cluster
 
-from bakeoff.platform import execution
-from bakeoff.platform.benchmarks import Prompt
-from bakeoff.platform.foreman import Asking
-from bakeoff.platform.plan import Plan
-from bakeoff.platform.stored import Stored
-from bakeoff.platform.study import Entry, Model, Study
+from bakeoff.platform.execution import execution
+from bakeoff.platform.execution.foreman import Asking
+from bakeoff.platform.execution.plan import Plan
+from bakeoff.platform.store.stored import Stored
+from bakeoff.platform.studies.benchmarks import Prompt
+from bakeoff.platform.studies.study import Entry, Model, Study
 from bakeoff.samplers.recipe import Recipe
 
 GPUS_PER_NODE = 16

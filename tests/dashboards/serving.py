@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bakeoff.platform.cli.dashboard import command
-from bakeoff.platform.views import STORE_VARIABLE
+from bakeoff.platform.queries.views import STORE_VARIABLE
 
 PATIENCE_SECONDS = 120
 # Of a page that has answered; and a condition that all its charts and pictures meet once drawn.

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import streamlit as st
 
-from bakeoff.platform.store import Store
+from bakeoff.platform.store.store import Store
 from tests.dashboards.visits import Visit, visitor
 from tests.store_writer import StoreWriter
 

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from bakeoff.dashboards.app import PAGES
-from bakeoff.platform.store import Store
-from bakeoff.platform.study import read_study
+from bakeoff.platform.store.store import Store
+from bakeoff.platform.studies.study import read_study
 from tests.chromium import Watch, launched, needs_chromium
 from tests.dashboards.serving import DRAWN, STILL, served
 from tests.trials import bare_run

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Page
 
 from bakeoff.dashboards.app import PAGES
-from bakeoff.platform.schemas import TABLES
-from bakeoff.platform.store import Store
+from bakeoff.platform.store.schemas import TABLES
+from bakeoff.platform.store.store import Store
 from tests.chromium import Watch, launched, needs_chromium
 from tests.dashboards.serving import STILL, served
 from tests.dashboards.visits import visitor

@@ -10,7 +10,7 @@ from streamlit.proto.VegaLiteChart_pb2 import VegaLiteChart
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
-from bakeoff.platform.views import STORE_VARIABLE
+from bakeoff.platform.queries.views import STORE_VARIABLE
 
 APP = Path(__file__).parents[2] / "dashboards" / "pages" / "__main__.py"
 Visit = Callable[..., AppTest]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff.platform.study import Study, read_study
+from bakeoff.platform.studies.study import Study, read_study
 
 STUDY = """
 name: trial
@@ -83,7 +83,7 @@ def ray_here() -> Iterator[None]:
     """Ray on a node of this machine, for a module: starting it costs seconds."""
     import ray
 
-    import bakeoff.platform.execution  # noqa: F401 # sets what Ray reads when it is imported
+    import bakeoff.platform.execution.execution  # noqa: F401 # sets what Ray reads when it is imported
 
     ray.init(
         address="local",

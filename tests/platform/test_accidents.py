@@ -19,16 +19,16 @@ from pathlib import Path
 import pytest
 import ray
 
-from bakeoff.platform.attempts import FOLDER, Attempt, Attempts, Note
-from bakeoff.platform.execution import Job, Machine, execute
-from bakeoff.platform.heartbeat import ALIVE_FILE
-from bakeoff.platform.isolation import TRIES
-from bakeoff.platform.run import prepare
-from bakeoff.platform.sampling import Workplace
-from bakeoff.platform.store import Store
-from bakeoff.platform.study import Study
-from bakeoff.platform.watchdog import PATIENCE, Watchdog
-from bakeoff.platform.workers import WorkerLog
+from bakeoff.platform.execution.attempts import FOLDER, Attempt, Attempts, Note
+from bakeoff.platform.execution.execution import Job, Machine, execute
+from bakeoff.platform.execution.heartbeat import ALIVE_FILE
+from bakeoff.platform.execution.isolation import TRIES
+from bakeoff.platform.execution.run import prepare
+from bakeoff.platform.execution.sampling import Workplace
+from bakeoff.platform.execution.watchdog import PATIENCE, Watchdog
+from bakeoff.platform.execution.workers import WorkerLog
+from bakeoff.platform.store.store import Store
+from bakeoff.platform.studies.study import Study
 from bakeoff.samplers.errors import InputError
 from tests.machines import MARK, MEMORY, Machines
 from tests.trials import run, samples, scores

@@ -10,11 +10,11 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
-from bakeoff.platform.execution import Job, Machine, cluster, execute
-from bakeoff.platform.run import prepare
-from bakeoff.platform.sampling import Workplace
-from bakeoff.platform.store import Store
-from bakeoff.platform.study import Study
+from bakeoff.platform.execution.execution import Job, Machine, cluster, execute
+from bakeoff.platform.execution.run import prepare
+from bakeoff.platform.execution.sampling import Workplace
+from bakeoff.platform.store.store import Store
+from bakeoff.platform.studies.study import Study
 from bakeoff.samplers.errors import InputError
 
 MEMORY = 80_000_000  # bytes of the object store, the least that Ray takes

@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bakeoff.platform.cli import app
-from bakeoff.platform.store import Store
-from bakeoff.platform.study import read_study
+from bakeoff.platform.store.store import Store
+from bakeoff.platform.studies.study import read_study
 from bakeoff.samplers.catalog import weights_hash
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.models import MODELS

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from bakeoff.platform.benchmarks import BENCHMARKS
 from bakeoff.platform.cli import app
-from bakeoff.platform.metrics import METRICS
-from bakeoff.platform.store import Store
+from bakeoff.platform.store.store import Store
+from bakeoff.platform.studies.benchmarks import BENCHMARKS
+from bakeoff.platform.studies.metrics import METRICS
 from bakeoff.samplers.catalog import MODELS
 from bakeoff.samplers.choice_table import CHOICES
 

@@ -12,23 +12,23 @@ import pytest
 import ray
 from typer.testing import CliRunner
 
-from bakeoff.platform import bucket, persistence
-from bakeoff.platform.bucket import Remote, StorageError
 from bakeoff.platform.cli import app
-from bakeoff.platform.compact import compact
-from bakeoff.platform.execution import cluster
-from bakeoff.platform.heartbeat import ALIVE_FILE, beating, check_alone
-from bakeoff.platform.isolation import or_stopped
-from bakeoff.platform.leaderboard import leaderboard
-from bakeoff.platform.merge import merge
-from bakeoff.platform.places import Place, below, files, place
-from bakeoff.platform.run import carry_out, prepare
-from bakeoff.platform.sampling import Workplace
-from bakeoff.platform.status import status
-from bakeoff.platform.store import Store
-from bakeoff.platform.study import Study
-from bakeoff.platform.verify import check_part, verify
-from bakeoff.platform.views import fingerprint, open_views
+from bakeoff.platform.conclusions.leaderboard import leaderboard
+from bakeoff.platform.execution.execution import cluster
+from bakeoff.platform.execution.heartbeat import ALIVE_FILE, beating, check_alone
+from bakeoff.platform.execution.isolation import or_stopped
+from bakeoff.platform.execution.run import carry_out, prepare
+from bakeoff.platform.execution.sampling import Workplace
+from bakeoff.platform.execution.status import status
+from bakeoff.platform.queries.views import fingerprint, open_views
+from bakeoff.platform.store import bucket, persistence
+from bakeoff.platform.store.bucket import Remote, StorageError
+from bakeoff.platform.store.compact import compact
+from bakeoff.platform.store.merge import merge
+from bakeoff.platform.store.places import Place, below, files, place
+from bakeoff.platform.store.store import Store
+from bakeoff.platform.store.verify import check_part, verify
+from bakeoff.platform.studies.study import Study
 from bakeoff.samplers.errors import InputError
 from tests.bucket_server import BucketServer, Request, serve
 from tests.small_store import SmallStore

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bakeoff.platform.cli import app
-from bakeoff.platform.store import Store
+from bakeoff.platform.store.store import Store
 from tests.samplers.llamagen_folders import write_official
 from tests.samplers.maskgit_folders import CLASSES, FORMS, write_folder
 

@@ -11,14 +11,14 @@ from playwright.sync_api import Browser
 from typer.testing import CliRunner
 
 from bakeoff.platform.cli import app
-from bakeoff.platform.leaderboard import leaderboard
-from bakeoff.platform.leaderboard_table import table_of
-from bakeoff.platform.pictures import encode_png
+from bakeoff.platform.conclusions.leaderboard import leaderboard
+from bakeoff.platform.queries.views import open_views
 from bakeoff.platform.report import report
 from bakeoff.platform.report.gallery import MOST_CHARACTERS
-from bakeoff.platform.schemas import TABLES
-from bakeoff.platform.store import Store
-from bakeoff.platform.views import open_views
+from bakeoff.platform.store.pictures import encode_png
+from bakeoff.platform.store.schemas import TABLES
+from bakeoff.platform.store.store import Store
+from bakeoff.platform.tables.leaderboard_table import table_of
 from tests.chromium import Watch, launched, needs_chromium
 from tests.store_writer import MISSING, StoreWriter
 

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bakeoff.platform.cli import app
-from bakeoff.platform.store import Store
+from bakeoff.platform.store.store import Store
 
 ON_CPU = ["--device", "cpu", "--workers", "1"]
 STUDY = """

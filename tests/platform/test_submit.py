@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bakeoff.platform.cli import app
-from bakeoff.platform.store import Store
+from bakeoff.platform.store.store import Store
 
 TOKEN = "a" * 64
 BINARIES = Path(sys.executable).parent

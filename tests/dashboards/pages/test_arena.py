@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from bakeoff.platform.store import Store
+from bakeoff.platform.store.store import Store
 from tests.dashboards.conftest import HOSTILE
 from tests.dashboards.visits import Visit, html, visitor
 from tests.store_writer import StoreWriter

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff.platform.colors import PALETTE
+from bakeoff.platform.tables.colors import PALETTE
 from tests.dashboards.visits import Visit, html, visitor
 from tests.store_writer import StoreWriter
 

@@ -8,11 +8,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from bakeoff.dashboards.pages.leaderboard import _rows_of_groups
-from bakeoff.platform.colors import PALETTE, SHAPES
-from bakeoff.platform.equal_terms import group_entries
-from bakeoff.platform.flat_tables import as_csv, leaderboard_rows, write_leaderboard
-from bakeoff.platform.leaderboard import leaderboard
-from bakeoff.platform.views import open_views
+from bakeoff.platform.conclusions.equal_terms import group_entries
+from bakeoff.platform.conclusions.leaderboard import leaderboard
+from bakeoff.platform.export.flat_tables import as_csv, leaderboard_rows, write_leaderboard
+from bakeoff.platform.queries.views import open_views
+from bakeoff.platform.tables.colors import PALETTE, SHAPES
 from tests.dashboards.visits import Visit, charts, html, rows, visitor
 from tests.store_writer import StoreWriter
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bakeoff.dashboards.pages.sql import EXAMPLES, as_csv
-from bakeoff.platform.console import Answer
-from bakeoff.platform.store import Store
+from bakeoff.platform.queries.console import Answer
+from bakeoff.platform.store.store import Store
 from tests.dashboards.visits import Visit, html, visitor
 from tests.store_writer import StoreWriter
 

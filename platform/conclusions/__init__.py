@@ -1,0 +1,1 @@
+"""What a store's numbers say: rankings, comparisons, effects, costs."""

@@ -1,0 +1,155 @@
+"""Outcomes: how often an entry scores above, equal to and below another on equal prompt and seed.
+
+A metric's scores are read once and laid side by side, so that every two of many entries are
+compared in a fraction of a second where a join of millions of rows with themselves takes many.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.platform.queries.views import Views
+
+ENDLESS = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What two entries have on each common prompt [P], prompts in the study's order.
+
+    Counts are of pairs of scores, means are over them; `missing` counts scores of either side that
+    have none beside them, of prompts that both were asked for.
+    """
+
+    entry: str
+    opponent: str
+    above: NDArray[np.int64]
+    equal: NDArray[np.int64]
+    below: NDArray[np.int64]
+    ours: NDArray[np.float64]
+    theirs: NDArray[np.float64]
+    is_binary: bool  # whether every score of both is 0 or 1
+    missing: int
+
+
+class _Row(NamedTuple):
+    """An entry's scores [U], 0 where there is none, with sums and counts by prompt [P]."""
+
+    values: NDArray[np.float64]
+    is_there: NDArray[np.bool_]
+    sums: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    is_binary: bool  # whether all are 0 or 1
+    asked: int  # the first so many prompts
+
+
+class Scores:
+    """All scores of a metric: a row for each entry, a column for each seed of a prompt."""
+
+    def __init__(
+        self,
+        asked: Mapping[str, int],
+        entry: NDArray[np.int32],
+        prompt: NDArray[np.int32],
+        seed: NDArray[np.int32],
+        value: NDArray[np.float64],
+    ) -> None:
+        """Take the prompts asked of each entry in order, and scores [n] with places from 1."""
+        seeds = int(seed.max(initial=0)) + 1
+        cell = prompt.astype(np.int64) * seeds + seed
+        is_used = np.bincount(cell) > 0
+        self._prompts = np.flatnonzero(is_used) // seeds  # of each column [U]
+        self._starts = np.flatnonzero(np.diff(self._prompts, prepend=-1))  # of each prompt [P]
+        place = entry - 1, (np.cumsum(is_used) - 1)[cell]
+        values = np.zeros((len(asked), len(self._prompts)))  # [E, U], 0 where there is none
+        is_there = np.zeros(values.shape, bool)
+        values[place], is_there[place] = value, True
+        self._rows = {
+            name: self._row(own, there, asked[name])
+            for name, own, there in zip(asked, values, is_there, strict=True)
+        }
+
+    def of(self, entry: str, opponent: str) -> Outcomes | None:
+        """Return what two entries have in common; None if neither has a score."""
+        ours, theirs = self._rows[entry], self._rows[opponent]
+        scores = self._scores(ours, theirs)
+        if not scores:
+            return None
+        binary = ours.is_binary and theirs.is_binary
+        if not np.array_equal(ours.is_there, theirs.is_there):
+            both = ours.is_there & theirs.is_there
+            ours, theirs = (self._row(one.values * both, both, one.asked) for one in (ours, theirs))
+        pairs, met = ours.counts, ours.counts > 0
+        above = self._by_prompt(ours.values > theirs.values)
+        below = self._by_prompt(ours.values < theirs.values)
+        return Outcomes(
+            entry,
+            opponent,
+            above[met],
+            (pairs - above - below)[met],
+            below[met],
+            ours.sums[met] / pairs[met],
+            theirs.sums[met] / pairs[met],
+            binary,
+            scores - 2 * int(pairs.sum()),
+        )
+
+    def _row(self, values: NDArray, is_there: NDArray[np.bool_], asked: int) -> _Row:
+        binary = bool(((values == 0) | (values == 1)).all())
+        sums = np.add.reduceat(values, self._starts)
+        return _Row(values, is_there, sums, self._by_prompt(is_there), binary, asked)
+
+    def _scores(self, ours: _Row, theirs: _Row) -> int:
+        """Return how many scores both have on prompts that both were asked for."""
+        columns = int(np.searchsorted(self._prompts, min(ours.asked, theirs.asked), side="right"))
+        return sum(int(np.count_nonzero(one.is_there[:columns])) for one in (ours, theirs))
+
+    def _by_prompt(self, found: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return how many of the columns [U] of each prompt [P] are true."""
+        return np.add.reduceat(found.view(np.int8), self._starts, dtype=np.int32).astype(np.int64)
+
+
+def outcomes(
+    views: Views,
+    study: str,
+    metric: str,
+    *,
+    entry: str | None = None,
+    opponent: str | None = None,
+    task: str | None = None,
+    prompt_ids: Sequence[str] | None = None,
+) -> list[Outcomes]:
+    """Return an entry against an opponent, all against one, or each two once, in order of names.
+
+    Where no opponent is named the first of two in the study's order is the entry. Prompts are all,
+    those of a task, or those named.
+    """
+    asked = {
+        row["entry"]: row["asked"] or ENDLESS for row in views.query("entry_places", study=study)
+    }
+    found = views.columns(
+        "metric_values",
+        study=study,
+        metric=metric,
+        entries=[entry, opponent] if entry and opponent else None,
+        task=task,
+        prompt_ids=None if prompt_ids is None else list(prompt_ids),
+    )
+    if not len(found["value"]):
+        return []
+    scores = Scores(asked, **found)
+    met = (scores.of(*both) for both in _couples(list(asked), entry, opponent))
+    return sorted((one for one in met if one), key=lambda one: (one.entry, one.opponent))
+
+
+def _couples(
+    entries: Sequence[str], entry: str | None, opponent: str | None
+) -> Iterator[tuple[str, str]]:
+    if opponent is None:
+        yield from (both for both in combinations(entries, 2) if entry in (None, both[0]))
+    elif opponent in entries:
+        yield from ((one, opponent) for one in entries if one != opponent and entry in (None, one))

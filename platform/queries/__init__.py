@@ -1,0 +1,1 @@
+"""DuckDB over a store: views, named queries, and strangers' SQL."""

@@ -1,0 +1,1 @@
+"""Where results lie: Parquet tables in a folder or a bucket, and what keeps them whole."""

@@ -1,0 +1,1 @@
+"""What a run is asked: studies, benchmarks and metrics by name."""

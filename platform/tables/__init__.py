@@ -1,0 +1,1 @@
+"""Conclusions as text tables, each with the notes that it needs."""
