@@ -10,7 +10,7 @@ from bakeoff.platform.studies.study import Study, read_study
 
 STUDY = """
 name: trial
-benchmark: {name: shapes, limit: 2}
+benchmark: {name: shapes, limit: 1}
 metrics: [composition]
 models:
   - path: masked
@@ -55,7 +55,7 @@ def study_of(checkpoints: Path) -> Callable[[str], Study]:
 
 @pytest.fixture(scope="session")
 def trial(study_of: Callable[[str], Study]) -> Study:
-    """Two masked entries and an autoregressive one, 12 prompts each."""
+    """Two masked entries and an autoregressive one, 6 prompts each."""
     return study_of(STUDY)
 
 

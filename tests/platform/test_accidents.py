@@ -34,7 +34,7 @@ from tests.machines import MARK, MEMORY, Machines
 from tests.trials import run, samples, scores
 
 pytestmark = pytest.mark.usefixtures("joined")
-IMAGES = 36  # of the study `trial`
+IMAGES = 18  # of the study `trial`
 SLOW = """
 name: slow
 prompts: [a photo of a ring, a photo of a heart]
@@ -49,7 +49,7 @@ models:
 @pytest.fixture(scope="module")
 def machines() -> Iterator[Machines]:
     """Three Ray nodes with simulated GPUs, and a head."""
-    machines = Machines(3, cores=2, gpus=2)
+    machines = Machines(3, cores=1, gpus=1)
     yield machines
     machines.stop()
 
@@ -83,7 +83,7 @@ def test_a_node_that_goes_without_warning_and_a_worker_that_is_killed_lose_nothi
     at = Workplace(store.claimed("run"), "run", "cpu")  # the GPUs are Ray's belief only
     accidents = [machines.lose, machines.kill_worker]
     numbers.shuffle(accidents)
-    moments = sorted(numbers.sample(range(1, 24), 2))
+    moments = sorted(numbers.sample(range(1, 12), 2))
     done = 0
     for progress in execute(job, at, Machine(3, "cuda", MARK)):
         done += progress.images
@@ -120,7 +120,7 @@ def test_a_driver_refuses_a_second_one_while_it_lives_and_is_resumed_when_it_is_
         wait_for((place / ALIVE_FILE).exists, driver)
         with pytest.raises(InputError, match=f"is being written by run .* process {driver.pid} "):
             run(trial, place)
-        enough = numbers.randrange(1, 24)
+        enough = numbers.randrange(1, 12)
         wait_for(lambda: Store(place).count("samples") >= enough, driver)
     finally:
         os.killpg(driver.pid, signal.SIGKILL)

@@ -60,7 +60,7 @@ def test_work_waits_for_gpus_that_are_not_up_yet(
         job = Job(work.plan_maker(work.store), work.count, (), 12)
         done = pool.submit(lambda: list(execute(job, workplace, machine)))
         head.add_node(num_cpus=4, num_gpus=2, resources={"big": 1}, object_store_memory=MEMORY)
-        assert sum(progress.made for progress in done.result(timeout=120)) == 36
+        assert sum(progress.made for progress in done.result(timeout=120)) == 18
 
 
 def test_nodes_that_are_up_are_counted(head: Cluster) -> None:

@@ -31,7 +31,7 @@ models:
       vanilla: steps=4
       noise: {like: vanilla, noise: abs_cos(1)}
 """
-IMAGES = 36  # of the study `trial`
+IMAGES = 18  # of the study `trial`
 
 
 def invoke(*arguments: str | Path) -> Result:

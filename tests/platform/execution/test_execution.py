@@ -40,9 +40,9 @@ def test_adding_a_recipe_runs_only_that_recipe(
     place = tmp_path / "store"
     shutil.copytree(undisturbed, place)
     extended = study_text + "      cold: {like: vanilla, temperature: 0.5}\n"
-    assert run(study_of(extended), place) == Result(made=12, failed=0)
+    assert run(study_of(extended), place) == Result(made=6, failed=0)
     assert samples(undisturbed).items() <= samples(place).items()
-    assert len(scores(place)) == 48
+    assert len(scores(place)) == 24
 
 
 def traces(place: Path) -> dict[str, list[dict]]:
@@ -72,7 +72,7 @@ def traced_trial(study_text: str, study_of: Callable[[str], Study]) -> Study:
 @pytest.fixture(scope="module")
 def traced(traced_trial: Study, tmp_path_factory: pytest.TempPathFactory, ray_here: None) -> Path:
     place = tmp_path_factory.mktemp("stores") / "traced"
-    assert run(traced_trial, place, workers=2) == Result(made=48, failed=0)
+    assert run(traced_trial, place, workers=2) == Result(made=24, failed=0)
     return place
 
 
@@ -105,7 +105,7 @@ def test_traces_asked_for_later_are_made_of_stored_samples_and_of_no_other_pictu
     rows[0]["tokens"][0] ^= 1  # as if another device had made it
     pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), part)
     before = {file: file.read_bytes() for file in (place / "samples").iterdir()}
-    assert bare_run(traced_trial, place, batch_size=5) == Result(made=12, failed=1)
+    assert bare_run(traced_trial, place, batch_size=5) == Result(made=6, failed=1)
     other = rows[0]["sample_id"]
     assert traces(place) == {key: steps for key, steps in traces(traced).items() if key != other}
     assert {file: file.read_bytes() for file in before} == before
@@ -152,10 +152,10 @@ def test_a_model_that_cannot_be_loaded_becomes_failures_and_the_rest_goes_on(
     weights.write_bytes(weights.read_bytes()[:1000])
     place = tmp_path / "store"
     broken = study_text + "  - {path: broken, recipes: {vanilla: steps=4}}\n"
-    assert bare_run(study_of(broken), place) == Result(made=36, failed=12)
+    assert bare_run(study_of(broken), place) == Result(made=18, failed=6)
     assert samples(place) == samples(undisturbed)
     failures = Store(place).read("failures", ["prompt", "message", "stage"]).to_pylist()
-    assert len(failures) == 12
+    assert len(failures) == 6
     assert all("diffusion_pytorch_model.safetensors" in row["message"] for row in failures)
 
 
@@ -171,7 +171,7 @@ def test_a_stored_picture_that_cannot_be_read_is_one_failure(
     pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), part)
     rescored = study_of(study_text.replace("[composition]", "[composition, clip_score]"))
     assert bare_run(rescored, place) == Result(made=0, failed=1)
-    assert len(scores(place)) == 36 + 35
+    assert len(scores(place)) == 18 + 17
 
 
 def test_a_run_with_nothing_to_do_leaves_a_live_one_its_claim(
