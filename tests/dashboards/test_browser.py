@@ -48,7 +48,8 @@ SHOWN = {
     "runs": "[data-testid=stDataFrame] canvas",
     "sql": ".tables details",
 }
-CHANGED = "([place, old]) => document.querySelector(place).innerHTML !== old"
+CHANGED = """([place, old]) => document.querySelector(place)
+  && document.querySelector(place).innerHTML !== old"""
 NAMES = [title.lower().replace(" ", "-") for title in PAGES]
 
 

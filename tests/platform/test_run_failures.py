@@ -26,7 +26,7 @@ def run(folder: Path, model: Path, *options: str, more: str = "") -> Result:
     study = folder / "study.yaml"
     study.write_text(STUDY.replace("MODEL", str(model)) + more)
     command = ["run", str(study), "--store", str(folder / "store"), *ON_CPU, *options]
-    return CliRunner().invoke(app, command)
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, command)
 
 
 @pytest.fixture
