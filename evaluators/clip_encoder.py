@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from bakeoff.evaluators.metric import Images
 
-# Imported where a network is loaded: a metric must describe itself without waiting for it.
+# Imported where a network runs: a metric must describe itself without waiting seconds for them.
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import CLIPModel, CLIPTokenizer
 
 BATCH = 8  # rows of every network call; short chunks are filled up with zeros
@@ -43,7 +42,7 @@ class ClipEncoder:
         for name in ("config.json", "model.safetensors"):
             if not (self.folder / name).is_file():
                 raise ValueError(f"CLIP folder {str(self.folder)!r} has no {name}")
-        self.device = torch.device(device)
+        self.device = device
         config = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
         self.image_size: int = config["vision_config"]["image_size"]
         self.context_length: int = config["text_config"]["max_position_embeddings"]
@@ -59,7 +58,7 @@ class ClipEncoder:
     @property
     def preprocessing(self) -> str:
         """Return the path from picture to network input in one sentence."""
-        mean, std = (", ".join(f"{x:.4g}" for x in v.flatten()) for v in (self.mean, self.std))
+        mean, std = (", ".join(f"{x:.4g}" for x in values) for values in (self.mean, self.std))
         return (
             f"bicubic resize of the shorter edge to {self.image_size}, centre crop, "
             f"scale to [0, 1], mean ({mean}), standard deviation ({std}); "
@@ -97,6 +96,7 @@ class ClipEncoder:
 
     @cached_property
     def _model(self) -> "CLIPModel":
+        import torch
         from transformers import CLIPModel
         from transformers.utils import logging
 
@@ -116,16 +116,17 @@ class ClipEncoder:
 
         return CLIPTokenizer.from_pretrained(self.folder, local_files_only=True)
 
-    def _normalisation(self) -> tuple[Tensor, Tensor]:
-        """Return mean and standard deviation [3, 1, 1] of the folder's preprocessing."""
+    def _normalisation(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return mean and standard deviation [3] of the folder's preprocessing."""
         path = self.folder / "preprocessor_config.json"
         config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        mean = torch.tensor(config.get("image_mean", CLIP_MEAN))
-        std = torch.tensor(config.get("image_std", CLIP_STD))
-        return mean.reshape(3, 1, 1), std.reshape(3, 1, 1)
+        mean = np.array(config.get("image_mean", CLIP_MEAN), np.float32)
+        return mean, np.array(config.get("image_std", CLIP_STD), np.float32)
 
-    def _pixels(self, image: NDArray[np.uint8]) -> Tensor:
+    def _pixels(self, image: NDArray[np.uint8]) -> "Tensor":
         """Return a picture [H, W, 3] as network input [3, S, S]."""
+        import torch
+
         picture, size = Image.fromarray(image), self.image_size
         scale = size / min(picture.size)
         width, height = (round(edge * scale) for edge in picture.size)
@@ -133,16 +134,21 @@ class ClipEncoder:
             picture = picture.resize((width, height), Image.Resampling.BICUBIC)
         left, top = (width - size) // 2, (height - size) // 2
         pixels = np.array(picture.crop((left, top, left + size, top + size)), dtype=np.float32)
-        return (torch.from_numpy(pixels).permute(2, 0, 1) / 255.0 - self.mean) / self.std
+        mean, std = (torch.from_numpy(one).reshape(3, 1, 1) for one in (self.mean, self.std))
+        return (torch.from_numpy(pixels).permute(2, 0, 1) / 255.0 - mean) / std
 
-    def _batches(self, rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, int]]:
+    def _batches(self, rows: "Sequence[Tensor]") -> "Iterator[tuple[Tensor, int]]":
         """Yield batches of exactly BATCH rows, and how many of them are real."""
+        import torch
+
         for start in range(0, len(rows), BATCH):
             chunk = torch.stack(list(rows[start : start + BATCH]))
             filling = chunk.new_zeros(BATCH - len(chunk), *chunk.shape[1:])
             yield torch.cat([chunk, filling]).to(self.device), len(chunk)
 
-    def _stacked(self, vectors: Sequence[Tensor]) -> NDArray[np.float64]:
+    def _stacked(self, vectors: "Sequence[Tensor]") -> NDArray[np.float64]:
+        import torch
+
         if not vectors:
             return np.zeros((0, int(self._model.visual_projection.out_features)))
         return torch.cat(list(vectors)).cpu().numpy().astype(np.float64)

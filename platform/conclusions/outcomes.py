@@ -64,10 +64,11 @@ class Scores:
         is_used = np.bincount(cell) > 0
         self._prompts = np.flatnonzero(is_used) // seeds  # of each column [U]
         self._starts = np.flatnonzero(np.diff(self._prompts, prepend=-1))  # of each prompt [P]
-        place = entry - 1, (np.cumsum(is_used) - 1)[cell]
-        values = np.zeros((len(asked), len(self._prompts)))  # [E, U], 0 where there is none
-        is_there = np.zeros(values.shape, bool)
-        values[place], is_there[place] = value, True
+        shape = len(asked), len(self._prompts)
+        place = (entry - 1) * np.int64(shape[1]) + (np.cumsum(is_used) - 1)[cell]
+        values, is_there = np.zeros(np.prod(shape)), np.zeros(np.prod(shape), bool)
+        values[place], is_there[place] = value, True  # [E U], 0 where there is none
+        values, is_there = values.reshape(shape), is_there.reshape(shape)
         self._rows = {
             name: self._row(own, there, asked[name])
             for name, own, there in zip(asked, values, is_there, strict=True)
