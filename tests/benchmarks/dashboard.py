@@ -22,10 +22,10 @@ from tests.dashboards.serving import served
 
 PAINTED = (
     "[data-testid=stDataFrame] canvas, [data-testid=stVegaLiteChart] :is(canvas, svg.marks), "
-    ".side-by-side img, [data-testid=stAlert]"
+    ".side-by-side img, .arena img, .tables details, [data-testid=stAlert]"
 )
 STILL = "[data-testid=stApp][data-test-script-state=notRunning]"
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 60
 VISITS = 3
 Act = Callable[[Page], None]
 
