@@ -126,8 +126,9 @@ def notes_of(board: Leaderboard, opponent: str | None = None) -> Iterator[str]:
     yield (
         ("" if _seeds_differ(board) else "n: prompts, one image each. ")
         + "low..high: 95 % interval; the prompt is the unit, several seeds of a prompt are one "
-        "cluster. Means: Wilson for yes-or-no scores with one seed a prompt, Student's t on prompt "
-        "means otherwise. Set metrics: leaving out one prompt at a time."
+        "cluster. Means: Wilson for yes-or-no scores with one seed a prompt, otherwise the farther "
+        "of Student's and Hall's limits on prompt means. Set metrics: leaving out one prompt at a "
+        "time."
     )
     if board.stopping:
         yield from stopping_notes(board, board.stopping)
