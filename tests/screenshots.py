@@ -19,7 +19,7 @@ from tests.trials import bare_run
 FOLDER = Path(__file__).parents[1] / "docs" / "screenshots"
 STUDY = """
 name: screenshots
-benchmark: {name: shapes, split: held_out, limit: 12}
+benchmark: {name: shapes, split: held_out, limit: 5}
 seeds: [0, 1]
 metrics: [composition, clip_score]
 baseline: tiny-meissonic/vanilla
