@@ -49,7 +49,7 @@ models:
 @pytest.fixture(scope="module")
 def machines() -> Iterator[Machines]:
     """Three Ray nodes with simulated GPUs, and a head."""
-    machines = Machines(3, cores=1, gpus=1)
+    machines = Machines(3, cores=2, gpus=2)
     yield machines
     machines.stop()
 
