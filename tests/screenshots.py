@@ -13,7 +13,7 @@ from playwright.sync_api import Page
 
 from bakeoff.platform.studies.study import read_study
 from tests.chromium import launched
-from tests.dashboards.serving import DRAWN, STILL, served
+from tests.dashboards.serving import served, wait_until_drawn
 from tests.trials import bare_run
 
 FOLDER = Path(__file__).parents[1] / "docs" / "screenshots"
@@ -53,9 +53,7 @@ def shoot(page: Page, address: str, name: str) -> Path:
     place, height = PICTURES[name]
     page.set_viewport_size({"width": WIDTH, "height": height})
     page.goto(f"{address}/{place}")
-    page.locator("[data-testid=stMain] h1").wait_for()
-    page.locator(STILL).wait_for()
-    page.wait_for_function(DRAWN)
+    wait_until_drawn(page)
     file = FOLDER / f"{name}.png"
     page.screenshot(path=file, animations="disabled")
     with Image.open(file) as shot:

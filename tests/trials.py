@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def bare_run(study: Study, place: Path, *, batch_size: int = 4) -> Result:
     work.store.create()
     at = Workplace(work.store.claimed("bare"), "bare", "cpu", batch_size=batch_size)
     job = Job(work.make_plan, work.count, (), batch_size)
-    done = [Progress(0, 0, 0), *execute_here(job, at)]
+    done = list(execute_here(job, at))
     left = prepare(study, work.store, batch_size)
     if not left.is_due:
         carry_out(left, None, lambda progress: None)  # is noted only
@@ -54,7 +55,7 @@ def execute_here(
     first = [{"kind": "references", "work": one[0], "part": one[1]} for one in job.references]
     shards = job.make_plan().shards(lambda entry, lack: job.batch_size)
     rows = ({"kind": "shard", "work": one.to_json(), "part": one.part or ""} for one in shards)
-    for row in (*first, *rows):
+    for row in chain(first, rows):
         done = scorer(sampler({**EMPTY, **row}))
         if done["stopped"]:
             raise RunStopped(done["stopped"])

@@ -3,7 +3,8 @@
 Workers get slips of paper in the place of work, a bounded number at a time, and whoever holds one
 asks here what to do. So no row is bound before its worker is free for it, a shard is cut by what is
 known by then, and a worker is given work for the model that it has loaded as long as there is any.
-Another worker that asks on the same slip, since the first died, is given the same shard.
+Another worker that asks on the same slip, since the first died, is given the same shard, and none
+once that is done.
 """
 
 from collections.abc import Callable, Iterator
@@ -59,7 +60,8 @@ class Foreman:
         self._given: dict[int, str | None] = {}  # by slip that is not done
         self._scoring: set[int] = set()  # slips, of these, that need no model
         self._models: dict[str, Model] = {}  # by worker
-        self._issued = self._taken = self._done = 0
+        self._untaken: set[int] = set()  # slips, of which few are out at a time
+        self._issued = self._done = 0
         self._device = ""
         self._begun = False
 
@@ -85,23 +87,24 @@ class Foreman:
             return None
         batches = -(-sum(self.left.values()) // self.crew.batch_size)
         # Counted before the run, so that one more is asked for before nothing is believed left.
-        untaken = max(1, min(batches, self.crew.workers + SPARE_SLIPS))
+        needed = max(1, min(batches, self.crew.workers + SPARE_SLIPS))
         ahead = SLIPS_AHEAD * self.crew.workers + SPARE_SLIPS
         # Before the first is done there may be no scorer, and no room for one until samplers end.
         is_full = self._done > 0 and self._issued - self._done >= ahead
-        if is_full or self._issued - self._taken >= untaken:
+        if is_full or len(self._untaken) >= needed:
             return TOO_EARLY
         self._issued += 1
+        self._untaken.add(self._issued)
         return self._issued
 
     def take(self, slip: int, asking: Asking) -> str | None:
-        """Return the shard of a slip as its text; None where nothing is left."""
-        if slip not in self._given:
-            self._taken += 1
+        """Return the shard of a slip as its text; None where nothing is left, or it is done."""
+        if slip in self._untaken:
+            self._untaken.remove(slip)
             if asking.measured:
                 self.pace.learn(asking.device, *asking.measured)
             self._given[slip] = self._next(slip, asking)
-        return self._given[slip]
+        return self._given.get(slip)
 
     def done(self, slip: int) -> None:
         """Forget a slip whose shard is stored."""

@@ -1,1 +1,1 @@
-"""Conclusions as text tables, each with the notes that it needs."""
+"""How conclusions look: text tables with the notes they need, and the color of each model."""

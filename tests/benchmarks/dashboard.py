@@ -14,17 +14,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests.benchmarks.large_store import write_large_store
-from tests.chromium import CHROMIUM, FLAGS
-from tests.dashboards.serving import served
+from tests.chromium import launched
+from tests.dashboards.serving import STILL, served
 
 PAINTED = (
     "[data-testid=stDataFrame] canvas, [data-testid=stVegaLiteChart] :is(canvas, svg.marks), "
     ".side-by-side img, .arena img, .tables details, [data-testid=stAlert]"
 )
-STILL = "[data-testid=stApp][data-test-script-state=notRunning]"
 PATIENCE_SECONDS = 60
 VISITS = 3
 Act = Callable[[Page], None]
@@ -128,8 +127,7 @@ def main() -> None:
     if not given.store.exists():
         write_large_store(given.store, given.rows, given.pictures)
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before the start", flush=True)
-    with served(given.store) as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS))
+    with served(given.store) as address, launched() as browser:
         for name in given.only:
             print_page(browser, address, name)
 

@@ -88,7 +88,7 @@ def print_large_store(given: argparse.Namespace) -> None:
 def print_query(large: LargeStore) -> None:
     """Compare the win counts of all entries against the baseline with those of pandas."""
     seconds, ours = win_counts(large)
-    print(f"win rates of all metrics      {seconds:7.1f} s in DuckDB", flush=True)
+    print(f"win rates of all metrics      {seconds:7.1f} s by Bakeoff", flush=True)
     try:
         reference, theirs = pandas_win_counts(large)
     except ImportError:

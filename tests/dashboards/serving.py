@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from playwright.sync_api import Page
+
 from bakeoff.platform.cli.dashboard import command
 from bakeoff.platform.queries.views import STORE_VARIABLE
 
@@ -20,6 +22,12 @@ DRAWN = """() => document.querySelector('[data-testid=stMain] h1')
   && [...document.querySelectorAll('[data-testid=stVegaLiteChart]')].every(
     chart => chart.querySelector('canvas, svg.marks'))
   && [...document.images].every(image => image.complete && image.naturalWidth > 0)"""
+
+
+def wait_until_drawn(page: Page) -> None:
+    """Wait until a page has answered, and all its charts and pictures are there."""
+    page.locator(STILL).wait_for()
+    page.wait_for_function(DRAWN)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from bakeoff.dashboards.app import PAGES
 from bakeoff.platform.store.store import Store
 from bakeoff.platform.studies.study import read_study
 from tests.chromium import Watch, launched, needs_chromium
-from tests.dashboards.serving import DRAWN, STILL, served
+from tests.dashboards.serving import served, wait_until_drawn
 from tests.trials import bare_run
 
 pytestmark = needs_chromium
@@ -86,8 +86,7 @@ def visit(page: Page, address: str, name: str) -> None:
     """Open a page by its name and wait until all of it is drawn."""
     page.goto(f"{address}/{'' if name == NAMES[0] else name}")
     page.locator(SHOWN[name.partition("?")[0]]).first.wait_for()
-    page.locator(STILL).wait_for()
-    page.wait_for_function(DRAWN)
+    wait_until_drawn(page)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -46,7 +46,7 @@ def failures(folder: Path) -> list[dict]:
 
 
 def test_a_poisoned_prompt_fails_alone_and_stays_failed_until_asked_for(
-    poisoned: Path, tmp_path: Path, no_ray: None
+    poisoned: Path, tmp_path: Path, ray_here: None
 ) -> None:
     result = run(tmp_path, poisoned)
     assert result.exit_code == 1

@@ -31,7 +31,7 @@ from bakeoff.platform.tables.head_to_head_table import render as render_pair
 from bakeoff.platform.tables.leaderboard_table import render
 from bakeoff.samplers.errors import InputError
 from tests.store_writer import StoreWriter
-from tests.trials import bare_run, run, samples, scores, without_ray
+from tests.trials import bare_run, run, samples, scores
 
 pytestmark = pytest.mark.usefixtures("no_ray")
 PROMPTS = 90
@@ -336,11 +336,10 @@ def short(study_of: Callable[[str], Study]) -> Study:
 
 
 @pytest.fixture(scope="module")
-def finished(short: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The store of `short`, run until decided."""
+def finished(short: Study, ray_here: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of `short`, run until decided by Ray, round after round."""
     place = tmp_path_factory.mktemp("until") / "store"
-    with without_ray():
-        assert run(short, place, rule=HASTY).failed == 0
+    assert run(short, place, rule=HASTY).failed == 0
     return place
 
 

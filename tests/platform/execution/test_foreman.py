@@ -163,3 +163,14 @@ def test_slips_are_given_out_by_one_process_only() -> None:
     found = foreman(plan(a=1))
     with pytest.raises(RuntimeError, match="was lost"):
         found.open()
+
+
+def test_a_slip_that_is_done_is_given_no_other_work() -> None:
+    """As when its worker dies after its row has arrived: nobody would hear of what it makes now."""
+    found = foreman(plan(a=2))
+    slip = found.slip() or 0
+    first = found.take(slip, Asking("died", "gpu"))
+    found.done(slip)
+    assert first and found.take(slip, Asking("lives", "gpu")) is None
+    rest = [shard for own in work_off(found, 1) for shard in own]
+    assert sum(len(shard.items) for shard in [Shard.from_json(first), *rest]) == 20
