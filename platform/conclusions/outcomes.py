@@ -66,9 +66,8 @@ class Scores:
         self._starts = np.flatnonzero(np.diff(self._prompts, prepend=-1))  # of each prompt [P]
         shape = len(asked), len(self._prompts)
         place = (entry - 1) * np.int64(shape[1]) + (np.cumsum(is_used) - 1)[cell]
-        values, is_there = np.zeros(np.prod(shape)), np.zeros(np.prod(shape), bool)
-        values[place], is_there[place] = value, True  # [E U], 0 where there is none
-        values, is_there = values.reshape(shape), is_there.reshape(shape)
+        values, is_there = np.zeros(shape), np.zeros(shape, bool)  # [E, U], 0 where there is none
+        values.ravel()[place], is_there.ravel()[place] = value, True
         self._rows = {
             name: self._row(own, there, asked[name])
             for name, own, there in zip(asked, values, is_there, strict=True)

@@ -1,1 +1,1 @@
-"""A run on Ray: the plan, the work, its failures and its progress; samples made again or elsewhere."""
+"""A run on Ray: the plan, the work, failures and progress; samples made again or elsewhere."""
