@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
+import pyarrow as pa
 
 from bakeoff.dashboards.colors import DIVERGING, Look
 from bakeoff.evaluators.comparison import Decision, Verdict
@@ -47,6 +48,11 @@ def unit_of(info: MetricInfo) -> str:
     return f"{info.name} ({info.unit}, {better} is better)"
 
 
+def of_rows(rows: Sequence[Mapping[str, Any]]) -> alt.Chart:
+    """Return a chart of rows, without a mark; as a table: altair checks lists cell by cell."""
+    return alt.Chart(pa.Table.from_pylist(list(rows)))
+
+
 def limits(values: Sequence[float], within: Range = UNBOUNDED) -> list[float]:
     """Return where a scale of values, one at least, begins and ends: with room, within a range."""
     low, high = min(values), max(values)
@@ -79,8 +85,8 @@ def interval_chart(
     rows = [{"name": name} | span(estimate) for name, estimate in found.items()]
     ends = [row[end] for row in rows for end in ("low", "high")]
     names, own = list(found), [looks[name] for name in found]
-    data = alt.Data(values=rows)
-    base = alt.Chart(data).encode(
+    plain = of_rows(rows)
+    base = plain.encode(
         y=alt.Y("name:N", sort=names, axis=LABELS),
         color=alt.Color(
             "name:N",
@@ -105,7 +111,7 @@ def interval_chart(
     )
     layers = [line, point]
     if null is not None:
-        held = alt.Chart(data).mark_rule(color="#888888", strokeDash=[4, 4])
+        held = plain.mark_rule(color="#888888", strokeDash=[4, 4])
         layers.insert(0, held.encode(x=alt.datum(null)))
     return alt.layer(*layers).properties(height=ROW_HEIGHT * len(rows) + AXIS_HEIGHT)
 
@@ -113,7 +119,7 @@ def interval_chart(
 def win_heat_map(found: Sequence[Cell], order: Sequence[str], columns: Sequence[str]) -> Layers:
     """Return how often each row's entry beats each column's, with n and verdict in every cell."""
     rows = [row for cell in found if (row := win_cell(cell))]
-    base = alt.Chart(alt.Data(values=rows)).encode(
+    base = of_rows(rows).encode(
         x=alt.X(
             "column:N",
             sort=list(columns),

@@ -5,7 +5,15 @@ from typing import Any, Literal
 
 import altair as alt
 
-from bakeoff.dashboards.charts import AXIS_HEIGHT, LABELS, Layers, limits, span, unit_of
+from bakeoff.dashboards.charts import (
+    AXIS_HEIGHT,
+    LABELS,
+    Layers,
+    limits,
+    of_rows,
+    span,
+    unit_of,
+)
 from bakeoff.dashboards.colors import STAGE_COLORS, Look
 from bakeoff.evaluators.metric import MetricInfo
 from bakeoff.platform.conclusions.efficiency import STAGES, Memory, Spot, StageTime
@@ -32,7 +40,7 @@ def front_chart(
     kind: Literal["log", "linear"] = "linear"
     if least > 0 and most > WIDE * least:
         kind, room = "log", [0.85 * least, 1.5 * most]
-    base = alt.Chart(alt.Data(values=rows)).encode(
+    base = of_rows(rows).encode(
         x=alt.X(
             "cost:Q",
             title=cost_title,
@@ -102,7 +110,7 @@ def stage_chart(times: Sequence[StageTime]) -> alt.Chart:
     order = list(dict.fromkeys(one.entry for one in times))
     longest = max(sum(one.p50 for one in times if one.entry == entry) for entry in order)
     return (
-        alt.Chart(alt.Data(values=rows))
+        of_rows(rows)
         .mark_bar()
         .encode(
             y=alt.Y("entry:N", sort=order, axis=LABELS),
@@ -138,7 +146,7 @@ def memory_chart(found: Sequence[Memory], colors: Mapping[str, str]) -> alt.Char
         for one in found
     ]
     return (
-        alt.Chart(alt.Data(values=rows))
+        of_rows(rows)
         .mark_bar()
         .encode(
             y=alt.Y("name:N", sort=[row["name"] for row in rows], axis=LABELS),

@@ -65,6 +65,14 @@ def table(rows: list[dict[str, Any]]) -> None:
     st.dataframe(shown, hide_index=True, width="stretch", height="content", placeholder="–")
 
 
+def folded_table(label: str, key: str, rows: Callable[[], list[dict[str, Any]]]) -> None:
+    """Draw a table that is folded until people ask for it; until then it costs nothing."""
+    fold = st.expander(label, key=key, on_change="rerun")
+    if fold.open:
+        with fold:
+            table(rows())
+
+
 def _rounded(value: Any) -> Any:
     """Return a figure with three digits, or as many as stand before its point."""
     if not isinstance(value, float) or not math.isfinite(value):

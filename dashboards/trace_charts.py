@@ -5,7 +5,7 @@ from typing import Any
 
 import altair as alt
 
-from bakeoff.dashboards.charts import Layers, span
+from bakeoff.dashboards.charts import Layers, of_rows, span
 from bakeoff.dashboards.legend import Key
 from bakeoff.platform.conclusions.trajectory import Parting, TracePoint
 
@@ -59,7 +59,7 @@ def _lines(rows: Sequence[dict[str, Any]], way: str, keys: Sequence[Key], highes
     names = [key.name for key in keys]
     ways = [row["way"] for row in rows]
     longest = max(sum(row["name"] == name for row in rows) for name in names)
-    base = alt.Chart(alt.Data(values=list(rows))).encode(
+    base = of_rows(rows).encode(
         x=alt.X(
             "way:Q",
             title=way,

@@ -11,6 +11,7 @@ from bakeoff.dashboards.cost_charts import front_chart, memory_chart, stage_char
 from bakeoff.dashboards.legend import INK, Key, legend, models_legend
 from bakeoff.dashboards.look import (
     empty,
+    folded_table,
     has_pictures,
     heading,
     in_one_line,
@@ -189,20 +190,20 @@ def _stages(times: list[StageTime]) -> None:
         return
     legend(Key(stage, color, "square") for stage, color in STAGE_COLORS.items())
     st.altair_chart(stage_chart(times), width="stretch")
-    with st.expander("Percentiles by stage"):
-        table(
-            [
-                {
-                    "entry": one.entry,
-                    "stage": f"{one.stage}{'' if one.is_typical else '*'}",
-                    "batches": one.batches,
-                    "s/image p50": one.p50,
-                    "p90": one.p90,
-                    "p99": one.p99,
-                }
-                for one in times
-            ]
-        )
+    folded_table(
+        "Percentiles by stage", "percentiles", lambda: [_percentiles(one) for one in times]
+    )
+
+
+def _percentiles(one: StageTime) -> dict[str, Any]:
+    return {
+        "entry": one.entry,
+        "stage": f"{one.stage}{'' if one.is_typical else '*'}",
+        "batches": one.batches,
+        "s/image p50": one.p50,
+        "p90": one.p90,
+        "p99": one.p99,
+    }
 
 
 def _memory(board: Leaderboard, found: Mapping[str, Cost]) -> None:

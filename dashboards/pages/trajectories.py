@@ -8,7 +8,7 @@ import streamlit as st
 
 from bakeoff.dashboards.colors import looks_of
 from bakeoff.dashboards.legend import Key, legend
-from bakeoff.dashboards.look import empty, has_pictures, heading, notes, table
+from bakeoff.dashboards.look import empty, folded_table, has_pictures, heading, notes
 from bakeoff.dashboards.token_maps import difference_map, row_of_maps, token_map, unknown_token
 from bakeoff.dashboards.trace_charts import DASHES, measure_chart, parting_chart
 from bakeoff.evaluators.statistics import Estimate
@@ -111,8 +111,11 @@ def _measures(views: Views, key: str, board: Leaderboard, traced: Sequence[str])
                 st.html(f"<strong>{name.replace('_', ' ')}</strong><br>{sentence}")
                 st.altair_chart(chart, width="stretch")
             drawn += 1
-    with st.expander("The numbers"):
-        table([_point(entry, point) for entry, points in found.items() for point in points])
+    folded_table(
+        "The numbers",
+        "numbers",
+        lambda: [_point(entry, point) for entry, points in found.items() for point in points],
+    )
 
 
 def _point(entry: str, point: TracePoint) -> dict[str, Any]:
@@ -172,8 +175,11 @@ def _parting(views: Views, key: str, board: Leaderboard, pair: tuple[str, str] |
     }
     legend(keys.values())
     st.altair_chart(parting_chart(found, keys), width="stretch")
-    with st.expander("The numbers, by step"):
-        table([_difference(step, by_name) for step, by_name in found.steps.items()])
+    folded_table(
+        "The numbers, by step",
+        "differences",
+        lambda: [_difference(step, by_name) for step, by_name in found.steps.items()],
+    )
 
 
 def _difference(step: int, found: Mapping[str, Estimate]) -> dict[str, Any]:

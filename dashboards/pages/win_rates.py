@@ -7,10 +7,10 @@ import streamlit as st
 from bakeoff.dashboards.charts import VERDICT_MARKS, win_cell, win_heat_map
 from bakeoff.dashboards.look import (
     empty,
+    folded_table,
     has_pictures,
     heading,
     metric_chooser,
-    table,
     task_chooser,
     wide,
 )
@@ -42,8 +42,11 @@ def page(views: Views, key: str, board: Leaderboard) -> None:
     with wide("matrix", NAMES_WIDTH + CELL_WIDTH * len(columns)):
         st.altair_chart(win_heat_map(found, order, columns), width="stretch")
     st.caption(_reading(board, found, against))
-    with st.expander("The numbers"):
-        table([_line(row, against) for cell in found if (row := win_cell(cell))])
+    folded_table(
+        "The numbers",
+        "numbers",
+        lambda: [_line(row, against) for cell in found if (row := win_cell(cell))],
+    )
 
 
 def _matrix(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 from streamlit.proto.VegaLiteChart_pb2 import VegaLiteChart
@@ -31,6 +32,19 @@ def visitor(page: str, monkeypatch: pytest.MonkeyPatch) -> Visit:
         return opened.run()
 
     return visit
+
+
+def unfold(page: AppTest, fold: str) -> pd.DataFrame:
+    """Open a fold by its key, and return its table, which was not drawn before."""
+    assert not _folded_tables(page)
+    page.session_state[fold] = True
+    (opened,) = _folded_tables(page.run())
+    page.session_state[fold] = False
+    return opened
+
+
+def _folded_tables(page: AppTest) -> list[pd.DataFrame]:
+    return [table.value for fold in page.get("expander") for table in fold.get("dataframe")]
 
 
 def html(page: AppTest) -> str:

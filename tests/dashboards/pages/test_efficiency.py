@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.dashboards.visits import Visit, charts, html, rows, visitor
+from tests.dashboards.visits import Visit, charts, html, rows, unfold, visitor
 from tests.store_writer import StoreWriter
 
 PROMPTS = [f"x-{number}" for number in range(8)]
@@ -93,7 +93,9 @@ def test_a_wider_margin_makes_entries_equivalent(costed: Path, visit: Visit) -> 
 
 
 def test_stages_and_memory_are_drawn(costed: Path, visit: Visit) -> None:
-    stages, memory = (rows(chart) for chart in charts(visit(costed))[-2:])
+    page = visit(costed)
+    stages, memory = (rows(chart) for chart in charts(page)[-2:])
+    assert set(unfold(page, "percentiles")["entry"]) == {row["entry"] for row in stages}
     vanilla = {row["stage"]: row["seconds"] for row in stages if row["entry"] == "m/vanilla"}
     assert vanilla["network"] == pytest.approx(0.4 * 1.035 * 0.5)
     assert {row["model"]: row["MB"] for row in memory} == {"m": 8, "n": 8}

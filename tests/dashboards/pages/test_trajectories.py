@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.dashboards.visits import Visit, charts, html, rows, visitor
+from tests.dashboards.visits import Visit, charts, html, rows, unfold, visitor
 from tests.store_writer import StoreWriter
 
 MASK = 9
@@ -47,7 +47,7 @@ def test_every_measure_that_has_values_is_drawn_by_entry(traced: Path, visit: Vi
     assert ratios == [0.5, 0.0] and all(row["prompts"] == 2 for row in mask)
     assert [row["value"] for row in revealed if row["name"] == "m/a"] == [0.5, 0.5]
     assert {row["name"] for row in entropy} == {"m/a", "m/b", "n/c"}
-    numbers = page.dataframe[0].value
+    numbers = unfold(page, "numbers")
     assert list(numbers["prompts"]) == [2] * 5
     assert numbers["entropy"][0] == "2.000 (2.000..2.000)"
 
@@ -58,6 +58,7 @@ def test_two_recipes_part_where_their_tokens_do(traced: Path, visit: Visit) -> N
     assert "2 of 2 pairs" in told and "after step 1.0" in told and "2 prompts" in told
     differ = [row for row in rows(charts(page)[-1]) if "not the same, an" in row["name"]]
     assert [(row["step"], row["value"]) for row in differ] == [(0, 0.0), (1, 0.25)]
+    assert list(unfold(page, "differences")["step"]) == [0, 1]
 
 
 def test_token_maps_stand_side_by_side_with_where_they_differ(traced: Path, visit: Visit) -> None:

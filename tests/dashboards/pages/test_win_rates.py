@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dashboards.visits import Visit, charts, rows, visitor
+from tests.dashboards.visits import Visit, charts, rows, unfold, visitor
 
 
 @pytest.fixture
@@ -13,9 +13,12 @@ def visit(monkeypatch: pytest.MonkeyPatch) -> Visit:
 
 
 def test_the_heat_map_shows_every_pair_with_its_n(store: Path, visit: Visit) -> None:
-    (heat_map,) = charts(visit(store))
+    page = visit(store)
+    (heat_map,) = charts(page)
     cells = {(row["entry"], row["column"]): row for row in rows(heat_map)}
-    assert len(cells) == 6
+    assert len(cells) == 6 and not page.dataframe
+    numbers = unfold(page, "numbers")
+    assert set(zip(numbers["entry"], numbers["against"], strict=True)) == set(cells)
     assert cells["m/control", "m/vanilla"]["share"] == 0.5
     assert cells["m/control", "m/vanilla"]["n"] == "n 6"
     assert cells["m/vanilla", "n/vanilla"]["n"] == "n 5"
