@@ -116,9 +116,13 @@ def interval_chart(
     return alt.layer(*layers).properties(height=ROW_HEIGHT * len(rows) + AXIS_HEIGHT)
 
 
-def win_heat_map(found: Sequence[Cell], order: Sequence[str], columns: Sequence[str]) -> Layers:
-    """Return how often each row's entry beats each column's, with n and verdict in every cell."""
-    rows = [row for cell in found if (row := win_cell(cell))]
+def win_heat_map(
+    rows: Sequence[Mapping[str, Any]], order: Sequence[str], columns: Sequence[str]
+) -> Layers:
+    """Return how often each row's entry beats each column's, with n and verdict in every cell.
+
+    `rows` are those of `win_cells`.
+    """
     base = of_rows(rows).encode(
         x=alt.X(
             "column:N",
@@ -146,12 +150,13 @@ def win_heat_map(found: Sequence[Cell], order: Sequence[str], columns: Sequence[
     )
 
 
-def win_cell(cell: Cell) -> dict[str, Any] | None:
-    """Return what a cell says, as charts and tables have it; None without a pair."""
-    one = cell.comparison
-    wins, decision = one.wins.estimate, one.decision
-    if wins is None:
-        return None
+def win_cells(found: Sequence[Cell]) -> list[dict[str, Any]]:
+    """Return what each cell with a pair says, as charts and tables have it."""
+    return [_win_cell(cell, won) for cell in found if (won := cell.judgement.wins.estimate)]
+
+
+def _win_cell(cell: Cell, wins: Estimate) -> dict[str, Any]:
+    one, decision = cell.judgement, cell.judgement.decision
     mark = VERDICT_MARKS[decision.verdict] if decision else ""
     interval = wins.interval
     return {

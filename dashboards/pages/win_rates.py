@@ -1,10 +1,8 @@
 """How often each entry beats others on the same prompt and seed."""
 
-from typing import Any
-
 import streamlit as st
 
-from bakeoff.dashboards.charts import VERDICT_MARKS, win_cell, win_heat_map
+from bakeoff.dashboards.charts import VERDICT_MARKS, win_cells, win_heat_map
 from bakeoff.dashboards.look import (
     empty,
     folded_table,
@@ -16,8 +14,8 @@ from bakeoff.dashboards.look import (
 )
 from bakeoff.evaluators.metric import MetricInfo
 from bakeoff.platform.conclusions.leaderboard import Leaderboard
-from bakeoff.platform.conclusions.win_matrix import Cell, by_metric, by_opponent, by_task
-from bakeoff.platform.queries.views import Views
+from bakeoff.platform.conclusions.win_matrix import by_metric, by_opponent, by_task
+from bakeoff.platform.queries.views import Row, Views
 from bakeoff.platform.tables.verdict_notes import confidence, correction
 
 OPPONENTS, TASKS, METRICS = "all pairs", "by task", "by metric"
@@ -34,24 +32,24 @@ def page(views: Views, key: str, board: Leaderboard) -> None:
         empty("No metric of this study judges single pictures. Add `composition`, for one.")
         return
     found, against = _matrix(views, key, board, infos)
-    if not any(cell.comparison.wins.estimate for cell in found):
+    if not found:
         empty("No two entries have a score on the same prompt and seed position yet.")
         return
     order = [standing.entry for standing in board.standings]
-    columns = order if against == "" else list(dict.fromkeys(cell.column for cell in found))
+    columns = order if against == "" else list(dict.fromkeys(cell["column"] for cell in found))
     with wide("matrix", NAMES_WIDTH + CELL_WIDTH * len(columns)):
         st.altair_chart(win_heat_map(found, order, columns), width="stretch")
     st.caption(_reading(board, found, against))
     folded_table(
         "The numbers",
         "numbers",
-        lambda: [_line(row, against) for cell in found if (row := win_cell(cell))],
+        lambda: [_line(cell, against) for cell in found],
     )
 
 
 def _matrix(
     views: Views, key: str, board: Leaderboard, infos: list[MetricInfo]
-) -> tuple[list[Cell], str]:
+) -> tuple[list[Row], str]:
     """Return the cells asked for by the widgets, and whom all of them are against, if one."""
     names = [info.name for info in infos]
     tasks = _tasks(views, key, board.study)
@@ -78,25 +76,25 @@ def _tasks(_views: Views, key: str, study: str) -> list[str]:
 
 
 @st.cache_resource(max_entries=32, show_spinner="Comparing entries …")
-def _pairs(_views: Views, key: str, study: str, metric: str, task: str | None) -> list[Cell]:
-    return by_opponent(_views, study, metric, task)
+def _pairs(_views: Views, key: str, study: str, metric: str, task: str | None) -> list[Row]:
+    return win_cells(by_opponent(_views, study, metric, task))
 
 
 @st.cache_resource(max_entries=32, show_spinner="Comparing entries …")
 def _by_task(
     _views: Views, key: str, study: str, metric: str, opponent: str, tasks: tuple[str, ...]
-) -> list[Cell]:
-    return by_task(_views, study, metric, opponent, tasks)
+) -> list[Row]:
+    return win_cells(by_task(_views, study, metric, opponent, tasks))
 
 
 @st.cache_resource(max_entries=32, show_spinner="Comparing entries …")
 def _by_metric(
     _views: Views, key: str, study: str, metrics: tuple[str, ...], opponent: str
-) -> list[Cell]:
-    return by_metric(_views, study, metrics, opponent)
+) -> list[Row]:
+    return win_cells(by_metric(_views, study, metrics, opponent))
 
 
-def _line(cell: dict[str, Any], against: str) -> dict[str, Any]:
+def _line(cell: Row, against: str) -> Row:
     told = ("interval", "prompts", "verdict", "p, corrected", "further prompts")
     row = {"entry": cell["entry"], "against": against or cell["column"]}
     if against:
@@ -105,10 +103,10 @@ def _line(cell: dict[str, Any], against: str) -> dict[str, Any]:
     return row | {name: cell[name] for name in (*told, "wins, ties, losses", "left out")}
 
 
-def _reading(board: Leaderboard, found: list[Cell], against: str) -> str:
+def _reading(board: Leaderboard, found: list[Row], against: str) -> str:
     """Return how to read the matrix; no name of the store's, for captions are markdown."""
     who = "the entry chosen" if against else "the column"
-    pairs = {frozenset((one.comparison.entry, one.column)) for one in found}
+    pairs = {frozenset((one["entry"], one["column"])) for one in found}
     marks = ", ".join(f"{mark} {verdict}" for verdict, mark in VERDICT_MARKS.items() if mark)
     return (
         f"Percent of pairs of same prompt and seed position in which the row beats {who}, a tie "

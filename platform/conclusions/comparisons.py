@@ -58,27 +58,34 @@ class Meeting:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One entry against another on one metric.
+class Judgement:
+    """How often one entry beats another on one metric, and what that decides.
 
-    The difference is the entry's mean less the opponent's in the metric's unit; its p-values stand
-    alone. The decision is on the win rate and corrected for the family. Whatever takes a pair is
-    None without one.
-
-    In a study that was run until decided, the number of prompts follows from the scores: limits and
-    decision are then those that hold at any time, all of the family together, and what only holds
-    for a fixed number is None.
+    The decision is on the win rate and corrected for the family; None without a pair. In a study
+    that was run until decided, the number of prompts follows from the scores: limits and decision
+    are then those that hold at any time, all of the family together.
     """
 
     entry: str
     opponent: str
     metric: str
     wins: WinRate
+    decision: Decision | None
+
+
+@dataclass(frozen=True)
+class Comparison(Judgement):
+    """A judgement with what else tells two entries apart.
+
+    The difference is the entry's mean less the opponent's in the metric's unit; its p-values stand
+    alone. Whatever takes a pair is None without one, and what only holds for a fixed number of
+    prompts is None in a study that was run until decided.
+    """
+
     difference: Estimate | None
     correlation: float | None  # of both entries' prompt means
     sign_p: float | None
     wilcoxon_p: float | None
-    decision: Decision | None
 
 
 def comparisons(
@@ -86,22 +93,28 @@ def comparisons(
     study: str,
     metric: str,
     *,
-    opponent: str | None = None,
+    opponent: str,
     equivalent: float | None = None,
     task: str | None = None,
     prompt_ids: Sequence[str] | None = None,
 ) -> list[Comparison]:
-    """Return every ordered pair of entries on a metric, or every entry against one opponent.
+    """Return every entry of a study against one opponent on a metric.
 
-    All of them are one family, in which each two entries count once; `equivalent` is the margin of
-    win rates that do not matter. Prompts are all, those of a task, or those named. A set metric has
-    no value for a single picture, and therefore nothing to compare.
+    All of them are one family; `equivalent` is the margin of win rates that do not matter. Prompts
+    are all, those of a task, or those named. A set metric has no value for a single picture, and
+    therefore nothing to compare.
     """
     met = meetings(views, study, metric, opponent=opponent, task=task, prompt_ids=prompt_ids)
-    found = compared(met, equivalent)
-    if opponent is None:
-        found += [_turned(one) for one in found]
-    return sorted(found, key=lambda one: (one.entry, one.opponent))
+    return compared(met, equivalent)
+
+
+def judgements(
+    views: Views, study: str, metric: str, *, task: str | None = None
+) -> list[Judgement]:
+    """Return every ordered pair of a study's entries on a metric: one family of each two, once."""
+    found = judged(meetings(views, study, metric, task=task))
+    both = [*found, *map(_turned, found)]
+    return sorted(both, key=lambda one: (one.entry, one.opponent))
 
 
 def meetings(
@@ -130,41 +143,39 @@ def meetings(
     return [_meeting(one, metric, higher_is_better, rule) for one in met]
 
 
-def compared(met: Sequence[Meeting], equivalent: float | None = None) -> list[Comparison]:
-    """Return the comparisons of one family: verdicts are corrected for all of them."""
+def judged(met: Sequence[Meeting], equivalent: float | None = None) -> list[Judgement]:
+    """Return the judgements of one family: verdicts are corrected for all of them."""
     if met and (rule := met[0].rule):
-        return _compared_anytime(met, rule, equivalent or rule.equivalent)
+        return _judged_anytime(met, rule, equivalent or rule.equivalent)
     decided = decisions([one.win_values for one in met], equivalent=equivalent)
-    return [_comparison(one, verdict) for one, verdict in zip(met, decided, strict=True)]
+    return [_judgement(one, decision) for one, decision in zip(met, decided, strict=True)]
 
 
-def _compared_anytime(
+def compared(met: Sequence[Meeting], equivalent: float | None = None) -> list[Comparison]:
+    """Return the comparisons of one family, judged as `judged` does."""
+    found = judged(met, equivalent)
+    return [_comparison(one, judgement) for one, judgement in zip(met, found, strict=True)]
+
+
+def _judged_anytime(
     met: Sequence[Meeting], rule: Rule, equivalent: float | None
-) -> list[Comparison]:
-    """Return the comparisons of a family in a study that was run until decided."""
+) -> list[Judgement]:
+    """Return the judgements of a family in a study that was run until decided."""
     family = [one.win_values for one in met]
     made = courses(family, equivalent=equivalent, confidence=1 - rule.level)
     return [_at_any_time(one, course) for one, course in zip(met, made, strict=True)]
 
 
-def _at_any_time(met: Meeting, course: Course) -> Comparison:
-    """Return a comparison with the limits and decision that hold whenever one looks."""
-    found = _comparison(met, None)
-    won, apart = found.wins.estimate, found.difference
-    if won is None or apart is None:
+def _at_any_time(met: Meeting, course: Course) -> Judgement:
+    """Return a judgement with the limits and decision that hold whenever one looks."""
+    found = _judgement(met, None)
+    won = found.wins.estimate
+    if won is None:
         return found
-    limits = None  # of differences, unless they are of yes and no: twice a win rate less one
-    if met.is_binary:
-        limits = Interval(*(2 * limit - 1 for limit in course.interval))
-        if not build_metric(met.metric).info.higher_is_better:
-            limits = Interval(-limits.high, -limits.low)
     after = None if course.verdict == "undecided" else course.prompts
     return replace(
         found,
         wins=replace(found.wins, estimate=replace(won, interval=course.interval)),
-        difference=replace(apart, interval=limits),
-        sign_p=None,
-        wilcoxon_p=None,
         decision=Decision(course.verdict, course.p_value, None, after),
     )
 
@@ -185,40 +196,49 @@ def _meeting(found: Outcomes, metric: str, higher_is_better: bool, rule: Rule | 
     )
 
 
-def _comparison(met: Meeting, decision: Decision | None) -> Comparison:
-    both = met.pairs
+def _judgement(met: Meeting, decision: Decision | None) -> Judgement:
+    wins = win_rate_of_counts(wins=met.wins, ties=met.ties, losses=met.losses, missing=met.missing)
+    return Judgement(met.entry, met.opponent, met.metric, wins, decision)
+
+
+def _comparison(met: Meeting, found: Judgement) -> Comparison:
+    both, is_fixed = met.pairs, met.rule is None
+    apart = difference(both, binary=met.is_binary)
+    if apart and not is_fixed:
+        apart = replace(apart, interval=_limits_at_any_time(met, found))
     return Comparison(
-        entry=met.entry,
-        opponent=met.opponent,
-        metric=met.metric,
-        wins=win_rate_of_counts(
-            wins=met.wins, ties=met.ties, losses=met.losses, missing=met.missing
-        ),
-        difference=difference(both, binary=met.is_binary),
+        entry=found.entry,
+        opponent=found.opponent,
+        metric=found.metric,
+        wins=found.wins,
+        decision=found.decision,
+        difference=apart,
         correlation=pairing_correlation(both),
-        sign_p=sign_test(both.differences),
-        wilcoxon_p=wilcoxon_test(both.differences),
-        decision=decision,
+        sign_p=sign_test(both.differences) if is_fixed else None,
+        wilcoxon_p=wilcoxon_test(both.differences) if is_fixed else None,
     )
 
 
-def _turned(one: Comparison) -> Comparison:
-    """Return a comparison as the opponent sees it."""
-    wins = one.wins
-    return replace(
-        one,
+def _limits_at_any_time(met: Meeting, found: Judgement) -> Interval | None:
+    """Return limits of a difference of yes and no, twice a win rate less one; others have none."""
+    won = found.wins.estimate
+    if not (met.is_binary and won and won.interval):
+        return None
+    low, high = (2 * limit - 1 for limit in won.interval)
+    is_turned = not build_metric(met.metric).info.higher_is_better
+    return Interval(-high, -low) if is_turned else Interval(low, high)
+
+
+def _turned(one: Judgement) -> Judgement:
+    """Return a judgement as the opponent sees it."""
+    wins, won = one.wins, one.wins.estimate
+    if won:
+        limits = Interval(1 - won.interval.high, 1 - won.interval.low) if won.interval else None
+        won = replace(won, value=1 - won.value, interval=limits)
+    return Judgement(
         entry=one.opponent,
         opponent=one.entry,
-        wins=WinRate(_about(wins.estimate, 1.0), wins.losses, wins.ties, wins.wins, wins.missing),
-        difference=_about(one.difference, 0.0),
+        metric=one.metric,
+        wins=WinRate(won, wins.losses, wins.ties, wins.wins, wins.missing),
         decision=one.decision.turned() if one.decision else None,
     )
-
-
-def _about(estimate: Estimate | None, total: float) -> Estimate | None:
-    """Return a number's counterpart, with which it adds up to `total`."""
-    if estimate is None:
-        return None
-    low, high = estimate.interval or (None, None)
-    turned = None if low is None or high is None else Interval(total - high, total - low)
-    return replace(estimate, value=total - estimate.value, interval=turned)

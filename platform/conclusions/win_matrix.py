@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bakeoff.platform.conclusions.comparisons import (
-    Comparison,
+    Judgement,
     Meeting,
-    compared,
-    comparisons,
+    judged,
+    judgements,
     meetings,
 )
 from bakeoff.platform.queries.views import Views
@@ -19,15 +19,15 @@ from bakeoff.platform.queries.views import Views
 
 @dataclass(frozen=True)
 class Cell:
-    """An entry's comparison, and the column it stands in: an opponent, a task or a metric."""
+    """How an entry fares, and the column it stands in: an opponent, a task or a metric."""
 
     column: str
-    comparison: Comparison
+    judgement: Judgement
 
 
 def by_opponent(views: Views, study: str, metric: str, task: str | None = None) -> list[Cell]:
     """Return every ordered pair of entries on a metric, on all prompts or those of a task."""
-    return [Cell(one.opponent, one) for one in comparisons(views, study, metric, task=task)]
+    return [Cell(one.opponent, one) for one in judgements(views, study, metric, task=task)]
 
 
 def by_task(
@@ -55,5 +55,5 @@ def by_metric(views: Views, study: str, metrics: Sequence[str], opponent: str) -
 
 
 def _cells(met: Sequence[tuple[str, Meeting]]) -> list[Cell]:
-    found = compared([one for _, one in met])
+    found = judged([one for _, one in met])
     return [Cell(column, one) for (column, _), one in zip(met, found, strict=True)]

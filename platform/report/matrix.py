@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from bakeoff.evaluators.comparison import Verdict
-from bakeoff.platform.conclusions.comparisons import Comparison
+from bakeoff.platform.conclusions.comparisons import Judgement
 from bakeoff.platform.conclusions.leaderboard import Leaderboard
 from bakeoff.platform.tables.leaderboard_table import percent
 from bakeoff.platform.tables.verdict_notes import confidence, correction
@@ -50,7 +50,7 @@ class Matrix:
         )
 
 
-def win_matrix(board: Leaderboard, found: Sequence[Comparison]) -> Matrix | None:
+def win_matrix(board: Leaderboard, found: Sequence[Judgement]) -> Matrix | None:
     """Return the cells of a study's entries on what decides; None if no two share a prompt."""
     assert board.decided_by is not None
     counts = [one.wins.estimate.prompts for one in found if one.wins.estimate]
@@ -71,7 +71,7 @@ def win_matrix(board: Leaderboard, found: Sequence[Comparison]) -> Matrix | None
     )
 
 
-def _cell(one: Comparison, *, show_n: bool) -> Cell | None:
+def _cell(one: Judgement, *, show_n: bool) -> Cell | None:
     estimate = one.wins.estimate
     if estimate is None or one.decision is None:
         return None

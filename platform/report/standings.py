@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from bakeoff.evaluators.metric import MetricInfo
 from bakeoff.evaluators.statistics import Estimate
-from bakeoff.platform.conclusions.comparisons import comparisons
+from bakeoff.platform.conclusions.comparisons import judgements
 from bakeoff.platform.conclusions.equal_terms import UNITS, Terms, group_entries
 from bakeoff.platform.conclusions.leaderboard import Leaderboard, Standing
 from bakeoff.platform.queries.views import Views
@@ -64,7 +64,7 @@ def wins_section(views: Views, board: Leaderboard) -> Section | None:
     """Return win rates against the baseline, and of each two entries; None without a pair."""
     if board.decided_by is None:
         return None
-    found = comparisons(views, board.study, board.decided_by)
+    found = judgements(views, board.study, board.decided_by)
     matrix = win_matrix(board, found)
     if matrix is None:
         return None

@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=240, help="of the efficiency, up to 240")
     parser.add_argument("--batch-size", type=int, default=48)
     parser.add_argument("--workers", type=int, nargs="+", default=WORKERS)
-    parser.add_argument("--sleep", type=float, default=15.0, help="seconds of a simulated shard")
+    parser.add_argument("--sleep", type=float, default=30.0, help="seconds of a simulated shard")
     parser.add_argument("--rounds", type=int, default=4, help="simulated shards for each worker")
     parser.add_argument("--plan-samples", type=int, nargs="+", default=(1_000_000, 4_000_000))
     parser.add_argument("--rows", type=int, default=10_000_000, help="scores of the large store")

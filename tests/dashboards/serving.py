@@ -5,7 +5,7 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,12 +33,21 @@ def wait_until_drawn(page: Page) -> None:
 @contextmanager
 def served(store: Path) -> Iterator[str]:
     """Give the address at which the pages of a store are served."""
+    with listening(command, {STORE_VARIABLE: str(store)}) as address:
+        yield address
+
+
+@contextmanager
+def listening(command_at: Callable[[int], list[str]], variables: dict[str, str]) -> Iterator[str]:
+    """Give the address of a server of Streamlit, by its command line at a port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {**os.environ, STORE_VARIABLE: str(store)}
     server = subprocess.Popen(
-        command(port), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command_at(port),
+        env={**os.environ, **variables},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         _wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)

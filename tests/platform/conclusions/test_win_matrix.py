@@ -26,9 +26,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def rates(found: list[Cell]) -> dict[tuple[str, str], float | None]:
     return {
-        (cell.comparison.entry, cell.column): wins.value if wins else None
+        (cell.judgement.entry, cell.column): wins.value if wins else None
         for cell in found
-        for wins in [cell.comparison.wins.estimate]
+        for wins in [cell.judgement.wins.estimate]
     }
 
 
@@ -65,5 +65,5 @@ def test_verdicts_are_corrected_for_all_cells_together(store: Path) -> None:
         by_task(views, "study", "composition", A, tasks) for tasks in (["x"], ["x", "y"])
     )
     first = both[0]
-    assert alone.comparison.decision and first.comparison.decision
-    assert alone.comparison.decision.p_value <= first.comparison.decision.p_value
+    assert alone.judgement.decision and first.judgement.decision
+    assert alone.judgement.decision.p_value <= first.judgement.decision.p_value

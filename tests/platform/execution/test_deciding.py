@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from bakeoff.evaluators.stopping import course
 from bakeoff.platform.cli import app
-from bakeoff.platform.conclusions.comparisons import comparisons
+from bakeoff.platform.conclusions.comparisons import judgements
 from bakeoff.platform.conclusions.head_to_head import entries_head_to_head, stores_head_to_head
 from bakeoff.platform.conclusions.leaderboard import Leaderboard, leaderboard
 from bakeoff.platform.execution.deciding import Round, in_order, round_sizes, rounds
@@ -227,7 +227,7 @@ def test_what_lies_beyond_the_prompts_that_were_asked_for_counts_for_nothing(
 
 def test_every_pair_and_subset_holds_at_any_time_and_together(staged: Staged) -> None:
     views = open_views(staged.writer.path)
-    both = {(one.entry, one.opponent): one for one in comparisons(views, "pure", "clip_score")}
+    both = {(one.entry, one.opponent): one for one in judgements(views, "pure", "clip_score")}
     assert len(both) == 12
     beside = both[GOOD, CONTROL].wins
     assert beside.estimate and beside.estimate.prompts == staged.made[-1].reach[GOOD]  # both have
