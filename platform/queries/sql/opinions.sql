@@ -1,16 +1,20 @@
 -- What each metric of a study says of the two pictures of every vote: 1 where the entry's scores above
--- its opponent's, 0 below, 0.5 equal. A vote on a picture without a score has no row.
+-- its opponent's, 0 below, 0.5 equal. A vote on a picture without a score has no row. Of millions of
+-- scores only those of prompts with a vote are joined.
+WITH voted AS (
+    SELECT study, metric, entry, prompt_id, seed_place, value
+    FROM entry_scores
+    WHERE study = $study
+        AND prompt_id IN (SELECT prompt_id FROM study_votes WHERE study = $study)
+)
 SELECT
     mine.metric,
     study_votes.prompt_id,
     study_votes.result,
     (1 + sign(mine.value - theirs.value)) / 2 AS above
 FROM study_votes
-JOIN entry_scores AS mine ON mine.study = study_votes.study
-    AND mine.entry = study_votes.entry
-    AND mine.prompt_id = study_votes.prompt_id
-    AND mine.seed_place = study_votes.seed_place
-JOIN entry_scores AS theirs ON theirs.study = study_votes.study
+JOIN voted AS mine USING (study, entry, prompt_id, seed_place)
+JOIN voted AS theirs ON theirs.study = study_votes.study
     AND theirs.metric = mine.metric
     AND theirs.entry = study_votes.opponent
     AND theirs.prompt_id = study_votes.prompt_id
