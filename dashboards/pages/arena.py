@@ -57,7 +57,9 @@ def page(views: Views, key: str, board: Leaderboard) -> None:
     votes = _votes(views, key, board.study)
     chosen, opponent = _pair(board)
     entry = chosen if chosen != FEWEST else _least_voted(board, opponent, votes)
-    shuffle = st.session_state.setdefault("shuffle", randbelow(2**31))
+    if "shuffle" not in st.session_state:
+        _shuffle()
+    shuffle = st.session_state["shuffle"]
     duel = next_duel(views, board.study, entry=entry, opponent=opponent, shuffle=shuffle)
     _last()
     if duel is None:
@@ -95,13 +97,31 @@ def _least_voted(board: Leaderboard, opponent: str, votes: Sequence[Vote]) -> st
 
 
 def _ask(views: Views, duel: Duel) -> None:
-    """Draw two pictures and three answers; left, down and right are their keys."""
+    """Draw two pictures and what can be said of them."""
     prompt = duel.prompt
     cut = prompt if len(prompt) <= LONGEST_PROMPT else f"{prompt[:LONGEST_PROMPT]} …"
     style = "overflow-wrap: anywhere; white-space: pre-wrap; margin: 0.5rem 0 0"
     st.html(f"<p style='{style}'><strong>{escape(cut)}</strong></p>")
-    pictures = "".join(f"<div>{image(side.png)}</div>" for side in (duel.left, duel.right))
-    st.html(f"{STYLE}<div class='arena'>{pictures}</div>")
+    pictures = [image(side.png) for side in (duel.left, duel.right)]
+    shown = "".join(f"<div>{picture}</div>" for picture in pictures)
+    st.html(f"{STYLE}<div class='arena'>{shown}</div>")
+    if all(picture.startswith("<img") for picture in pictures):
+        _answers(views, duel)
+    else:
+        st.text("There is nothing to judge: one of these two has no picture that can be shown.")
+        st.button("Another question", on_click=_shuffle)
+    st.progress(
+        duel.voted / duel.questions,
+        f"{duel.voted} of {duel.questions} questions on these two entries have a vote",
+    )
+
+
+def _shuffle() -> None:
+    st.session_state["shuffle"] = randbelow(2**31)
+
+
+def _answers(views: Views, duel: Duel) -> None:
+    """Draw three answers; left, down and right are their keys."""
 
     def answer(result: float) -> None:
         try:
@@ -117,10 +137,6 @@ def _ask(views: Views, duel: Duel) -> None:
             ("Right is better", "Right", 0.0),
         ):
             st.button(label, shortcut=shortcut, on_click=answer, args=(result,))
-    st.progress(
-        duel.voted / duel.questions,
-        f"{duel.voted} of {duel.questions} questions on these two entries have a vote",
-    )
 
 
 def _last() -> None:

@@ -160,7 +160,7 @@ def _role(standing: Standing) -> str:
     if standing.is_baseline:
         return "baseline"
     if standing.is_control:
-        return "A/A control"
+        return "control"
     return "chosen" if standing.is_chosen else ""
 
 

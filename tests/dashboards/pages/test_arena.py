@@ -104,3 +104,17 @@ def test_entries_without_a_common_prompt_have_no_question(
     writer.run({"composition": {"m/a": {"x-1": [1]}, "m/b": {"x-2": [1]}}})
     page = visit(writer.path)
     assert not page.exception and "no picture of the same prompt" in page.info[0].value
+
+
+@pytest.mark.parametrize("broken", [None, b"no picture"])
+def test_what_cannot_be_seen_is_not_voted_on(
+    broken: bytes | None, writer: StoreWriter, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("tests.store_writer.png", lambda text: broken)
+        writer.run({"composition": {"m/a": {"x-1": [1]}, "m/b": {"x-1": [1]}}})
+    page = visit(writer.path)
+    assert any(text.value.startswith("There is nothing to judge") for text in page.text)
+    assert [button.label for button in page.button] == ["Another question"]
+    page = answer(page, "Another question")
+    assert not page.exception and votes(writer.path) == []

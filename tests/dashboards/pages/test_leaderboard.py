@@ -27,7 +27,7 @@ def test_the_leaderboard_has_a_line_for_each_entry(store: Path, visit: Visit) ->
     assert not page.exception and not page.error
     table = page.dataframe[0].value
     assert list(table["entry"]) == ["m/vanilla", "m/control", "n/vanilla"]
-    assert list(table["role"]) == ["baseline", "A/A control", ""]
+    assert list(table["role"]) == ["baseline", "control", ""]
     assert list(table["prompts"]) == [6, 6, 6]
     assert table["composition % ↑"][0] == "67 (30..90)"  # Wilson of 4 in 6
     assert table["s/image"][0] == pytest.approx(0.25)
