@@ -1,7 +1,7 @@
 """What all pages share: frame, theme, labels, and how they say that there is nothing to show."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -26,6 +26,7 @@ STYLE = """<style>
 
 
 ALL_TASKS = "all tasks"
+PIXELS_A_LETTER, WIDEST = 7, 480  # of a column in a table
 
 
 def frame(title: str) -> None:
@@ -62,7 +63,27 @@ def has_pictures(board: Leaderboard) -> bool:
 def table(rows: list[dict[str, Any]]) -> None:
     """Draw rows of texts and numbers, which people can sort and search."""
     shown = [{name: _rounded(value) for name, value in row.items()} for row in rows]
-    st.dataframe(shown, hide_index=True, width="stretch", height="content", placeholder="–")
+    st.dataframe(
+        shown,
+        hide_index=True,
+        width="stretch",
+        height="content",
+        placeholder="–",
+        column_config=_widths(shown),
+    )
+
+
+def _widths(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return columns of texts as wide as their longest: a grid by itself cuts what is rare."""
+    longest: dict[str, int] = {}
+    for row in rows:
+        for name, value in row.items():
+            if isinstance(value, str):
+                longest[name] = max(longest.get(name, len(name)), len(value))
+    return {
+        name: st.column_config.Column(width=min(PIXELS_A_LETTER * length + 20, WIDEST))
+        for name, length in longest.items()
+    }
 
 
 def folded_table(label: str, key: str, rows: Callable[[], list[dict[str, Any]]]) -> None:

@@ -19,17 +19,6 @@ import pytest
 from safetensors.torch import load_file
 from torch import Tensor
 
-# Files that take longest begin first, so that no worker ends with one while the other is idle.
-LONGEST = (
-    "test_accidents.py",
-    "test_quality.py",
-    "test_execution.py",
-    "test_object_storage.py",
-    "test_cli.py",
-    "test_deciding.py",
-    "test_extending.py",
-    "test_run_failures.py",
-)
 GOLDEN = Path(os.environ.get("BAKEOFF_GOLDEN") or Path(__file__).parent / "golden").resolve()
 
 
@@ -67,11 +56,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "golden_files(*patterns): golden files a test runs on")
     if not GOLDEN.is_dir():
         raise pytest.UsageError(f"golden data: {str(GOLDEN)!r} is not a folder")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    places = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
