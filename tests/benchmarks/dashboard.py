@@ -55,7 +55,8 @@ def click(selector: str) -> Act:
     return lambda page: page.locator(selector).click()
 
 
-# What is done on each page, by its name in the address; this store has one run, and no traces.
+# What is done on each page, by its name in the address; this store has one run, no traces, and few
+# of its samples have pictures, so that most questions of the arena can only be skipped.
 ACTS: dict[str, tuple[str, Act] | None] = {
     "leaderboard": (
         "another metric",
@@ -63,7 +64,7 @@ ACTS: dict[str, tuple[str, Act] | None] = {
     ),
     "win-rates": ("another metric", choose(1)),
     "head-to-head": ("next prompt", press("ArrowRight")),
-    "arena": ("a vote", press("ArrowLeft")),
+    "arena": ("next question", click("[data-testid=stButton] >> nth=0 >> button")),
     "efficiency": ("another metric", choose(0)),
     "trajectories": None,
     "design-choices": ("another metric", choose(0)),
