@@ -29,7 +29,7 @@ PAINTED = (
     "[data-testid=stDataFrame] canvas, [data-testid=stVegaLiteChart] :is(canvas, svg.marks), "
     ".side-by-side img, .arena img, .tables details, [data-testid=stAlert]"
 )
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 120  # Runs counts five million samples behind what it shows
 VISITS = 3
 Act = Callable[[Page], None]
 

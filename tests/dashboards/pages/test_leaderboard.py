@@ -22,6 +22,14 @@ def visit(monkeypatch: pytest.MonkeyPatch) -> Visit:
     return visitor("", monkeypatch)
 
 
+def test_a_column_of_texts_is_as_wide_as_the_longest(writer: StoreWriter, visit: Visit) -> None:
+    long = "m/" + 40 * "x"
+    writer.run({"composition": {"m/a": {"x-1": [1]}, long: {"x-1": [0]}}})
+    columns = json.loads(visit(writer.path).dataframe[0].proto.columns)
+    assert columns["entry"]["width"] > 2 * columns["role"]["width"] > 0
+    assert "images" not in columns  # of numbers
+
+
 def test_the_leaderboard_has_a_line_for_each_entry(store: Path, visit: Visit) -> None:
     page = visit(store)
     assert not page.exception and not page.error

@@ -18,6 +18,8 @@ from bakeoff.evaluators.statistics import adjusted_test, win_rate, win_values
 from bakeoff.platform.conclusions.comparisons import (
     Comparison,
     Judgement,
+    Meeting,
+    compared,
     comparisons,
     judgements,
     meetings,
@@ -25,6 +27,7 @@ from bakeoff.platform.conclusions.comparisons import (
 from bakeoff.platform.queries.views import Views, open_views
 from bakeoff.platform.studies import metrics
 from bakeoff.platform.studies.metrics import MetricEntry
+from bakeoff.platform.studies.rule import Rule
 from bakeoff.samplers.tiny.detector import detect
 from bakeoff.samplers.tiny.grammar import holds
 from tests.store_writer import MISSING, StoreWriter
@@ -159,3 +162,36 @@ def test_the_difference_keeps_its_sign_where_lower_wins(
     (one,) = comparisons(open_views(writer.path), "study", "distance", opponent=A)
     assert one.decision and one.decision.verdict == "better" and one.wins.wins == 30
     assert one.difference and one.difference.value == pytest.approx(-0.5)
+
+
+@pytest.mark.parametrize(("metric", "sign"), [("composition", 1), ("distance", -1)])
+def test_limits_of_a_yes_or_no_difference_are_those_of_the_win_rate_at_any_time(
+    metric: str, sign: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {
+        "composition": metrics.METRICS["composition"],
+        "distance": MetricEntry(lower_is_better),
+    }
+    monkeypatch.setattr(metrics, "METRICS", known)
+    better = np.arange(60) % 4 != 0  # the entry wins three of four prompts
+    met = Meeting(
+        entry=B,
+        opponent=A,
+        metric=metric,
+        wins=better.astype(int),
+        ties=np.zeros(60, int),
+        losses=(~better).astype(int),
+        ours=(better if sign > 0 else ~better).astype(float),
+        theirs=(~better if sign > 0 else better).astype(float),
+        is_binary=True,
+        missing=0,
+        rule=Rule(0.05),
+    )
+    (one,) = compared([met])
+    assert one.wins.estimate and one.wins.estimate.interval and one.difference
+    low, high = sorted(sign * (2 * limit - 1) for limit in one.wins.estimate.interval)
+    assert one.difference.interval == pytest.approx((low, high))
+    assert low < one.difference.value == sign * 0.5 < high
+    assert one.sign_p is None and one.wilcoxon_p is None
+    (continuous,) = compared([replace(met, is_binary=False)])
+    assert continuous.difference and continuous.difference.interval is None
