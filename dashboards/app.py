@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
+from threading import Thread
 from typing import Literal
 
 import duckdb
@@ -24,6 +26,7 @@ from bakeoff.dashboards.pages import (
 )
 from bakeoff.platform.conclusions.leaderboard import Leaderboard
 from bakeoff.platform.conclusions.leaderboard import leaderboard as read_leaderboard
+from bakeoff.platform.conclusions.outcomes import scores_of
 from bakeoff.platform.queries.snapshot import snapshot
 from bakeoff.platform.queries.views import STORE_VARIABLE, Views, fingerprint, open_views
 from bakeoff.samplers.errors import InputError
@@ -130,7 +133,17 @@ def _views(path: str, key: str) -> Views:
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the store …")
 def _board(_views: Views, key: str, study: str) -> Leaderboard:
-    return read_leaderboard(_views, study)
+    board = read_leaderboard(_views, study)
+    Thread(target=_read_ahead, args=(_views, board), daemon=True).start()
+    return board
+
+
+def _read_ahead(views: Views, board: Leaderboard) -> None:
+    """Read the scores that people may choose next; if that fails, whoever chooses them is told."""
+    with suppress(InputError, duckdb.Error):
+        for info in board.metrics:
+            if info.kind == "image":
+                scores_of(views, board.study, info.name)
 
 
 def _has_changed(path: str, key: str) -> bool:

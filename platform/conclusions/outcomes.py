@@ -59,6 +59,7 @@ class Scores:
         value: NDArray[np.float64],
     ) -> None:
         """Take the prompts asked of each entry in order, and scores [n] with places from 1."""
+        self.entries = tuple(asked)
         seeds = int(seed.max(initial=0)) + 1
         cell = prompt.astype(np.int64) * seeds + seed
         is_used = np.bincount(cell) > 0
@@ -113,6 +114,28 @@ class Scores:
         return np.add.reduceat(found.view(np.int8), self._starts, dtype=np.int32).astype(np.int64)
 
 
+def scores_of(
+    views: Views,
+    study: str,
+    metric: str,
+    *,
+    task: str | None = None,
+    prompt_ids: Sequence[str] | None = None,
+) -> Scores:
+    """Return a study's scores on a metric: of all prompts, those of a task, or those named."""
+    asked = {
+        row["entry"]: row["asked"] or ENDLESS for row in views.query("entry_places", study=study)
+    }
+    return views.kept(
+        lambda found: Scores(asked, **found),
+        "metric_values",
+        study=study,
+        metric=metric,
+        task=task,
+        prompt_ids=None if prompt_ids is None else list(prompt_ids),
+    )
+
+
 def outcomes(
     views: Views,
     study: str,
@@ -128,21 +151,8 @@ def outcomes(
     Where no opponent is named the first of two in the study's order is the entry. Prompts are all,
     those of a task, or those named.
     """
-    asked = {
-        row["entry"]: row["asked"] or ENDLESS for row in views.query("entry_places", study=study)
-    }
-    found = views.columns(
-        "metric_values",
-        study=study,
-        metric=metric,
-        entries=[entry, opponent] if entry and opponent else None,
-        task=task,
-        prompt_ids=None if prompt_ids is None else list(prompt_ids),
-    )
-    if not len(found["value"]):
-        return []
-    scores = Scores(asked, **found)
-    met = (scores.of(*both) for both in _couples(list(asked), entry, opponent))
+    scores = scores_of(views, study, metric, task=task, prompt_ids=prompt_ids)
+    met = (scores.of(*both) for both in _couples(scores.entries, entry, opponent))
     return sorted((one for one in met if one), key=lambda one: (one.entry, one.opponent))
 
 

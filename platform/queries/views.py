@@ -1,12 +1,12 @@
 """DuckDB over a store: views on its Parquet parts, and named queries from `sql/*.sql`."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import numpy as np
@@ -35,7 +35,10 @@ VIEWS = (
     "study_votes",
 )
 STORE_VARIABLE = "BAKEOFF_STORE"  # environment: the store that the dashboard opens
+KEPT = 8  # of what is made of columns: all scores of a metric are nine bytes each
 Row = dict[str, Any]
+Columns = dict[str, NDArray]
+T = TypeVar("T")
 
 
 class Views:
@@ -54,7 +57,8 @@ class Views:
             self.renew(table)
         self._connection.execute("SET lock_configuration = true")
         self._made: set[str] = set()
-        self._making = Lock()
+        self._making, self._keeping = Lock(), Lock()
+        self._kept: dict[tuple[str, str], Any] = {}
         if saved:
             self._take_up(saved)
 
@@ -79,7 +83,7 @@ class Views:
             columns = [column[0] for column in result.description]
             return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
 
-    def columns(self, name: str, **parameters: Any) -> dict[str, NDArray]:
+    def columns(self, name: str, **parameters: Any) -> Columns:
         """Return the same as arrays by column, for millions of rows without a null.
 
         Raises:
@@ -88,6 +92,24 @@ class Views:
         self.note(name, parameters)
         with self._result(name, parameters) as result:
             return {column: np.asarray(array) for column, array in result.fetchnumpy().items()}
+
+    def kept(self, make: Callable[[Columns], T], name: str, **parameters: Any) -> T:
+        """Return what `make` makes of such arrays, which always is one thing of one query.
+
+        The last few are kept: several pages and tables follow from the same scores.
+
+        Raises:
+            InputError: as `query`.
+        """
+        asked = name, repr(parameters)
+        with self._keeping:
+            if asked in self._kept:
+                self.note(name, parameters)
+            else:
+                made = make(self.columns(name, **parameters))
+                self._kept = dict([*self._kept.items(), (asked, made)][-KEPT:])
+            found: T = self._kept[asked]
+            return found
 
     def note(self, name: str, parameters: Row) -> None:
         """Hear of a query before it is asked: nothing here, for those who keep count."""

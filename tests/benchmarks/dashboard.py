@@ -29,6 +29,7 @@ PAINTED = (
     "[data-testid=stDataFrame] canvas, [data-testid=stVegaLiteChart] :is(canvas, svg.marks), "
     ".side-by-side img, .arena img, .tables details, [data-testid=stAlert]"
 )
+FIRST_PAINT = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 PATIENCE_SECONDS = 120  # Runs counts five million samples behind what it shows
 VISITS = 3
 Act = Callable[[Page], None]
@@ -96,7 +97,7 @@ def paint(page: Page, address: str, awaited: str = PAINTED) -> Paint:
     page.locator(awaited).first.wait_for()
     whole = time.perf_counter() - start
     page.locator(STILL).wait_for()
-    first = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    first = page.wait_for_function(FIRST_PAINT).json_value()
     return Paint(first / 1000, whole)
 
 

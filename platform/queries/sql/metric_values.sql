@@ -1,5 +1,5 @@
 -- The finite scores of a study on a metric, with the places of their entries, prompts and seeds, all
--- from 1; entries, tasks and prompts are all, or those named.
+-- from 1; tasks and prompts are all, or those named.
 SELECT
     entries.place::INTEGER AS entry,
     prompt_place::INTEGER AS prompt,
@@ -9,6 +9,5 @@ FROM entry_scores
 JOIN entries USING (study, entry)
 WHERE study = $study
     AND metric = $metric
-    AND ($entries IS NULL OR entry IN (SELECT unnest($entries)))
     AND ($task IS NULL OR task = $task)
     AND ($prompt_ids IS NULL OR prompt_id IN (SELECT unnest($prompt_ids)));

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.platform.conclusions.outcomes import Scores, outcomes
+from bakeoff.platform.conclusions.outcomes import Scores, outcomes, scores_of
 from bakeoff.platform.queries.views import open_views
 from bakeoff.platform.store.schemas import TABLES
 from bakeoff.platform.store.store import Store
@@ -186,3 +186,17 @@ def test_a_hundred_thousand_scores_are_paired_in_seconds(tmp_path: Path) -> None
     start = time.monotonic()
     assert sum(counts(views, opponent="m/r0")[("m/r1", "m/r0")][1]) == 10_000
     assert time.monotonic() - start < 30
+
+
+def test_scores_are_read_once_from_a_store_as_it_was_opened(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1], "y-1": [0]}, b={"x-1": [0], "y-1": [0]}))
+    views = open_views(writer.path)
+    whole = scores_of(views, "study", "composition")
+    assert scores_of(views, "study", "composition") is whole
+    assert scores_of(views, "study", "composition", task="x") is not whole
+    assert scores_of(open_views(writer.path), "study", "composition") is not whole
+
+
+def test_a_metric_without_scores_has_no_outcomes(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [None]}, b={"x-1": [None]}))
+    assert outcomes(open_views(writer.path), "study", "composition") == []

@@ -37,7 +37,7 @@ def test_an_empty_store_has_every_query_and_no_row(tmp_path: Path) -> None:
     for name in ("features", "reference_features", "entry_values", "prompt_means"):
         assert views.query(name, **named) == []
     assert views.query("entry_places", study="s") == []
-    named_values = {"entries": None, "task": None, "prompt_ids": None}
+    named_values = {"task": None, "prompt_ids": None}
     assert views.query("metric_values", **named, **named_values) == []
     assert views.query("trace_means", study="s", entries=["e"]) == []
     assert views.query("token_maps", sample_id="x") == []
