@@ -139,8 +139,25 @@ def meetings(
         task=task,
         prompt_ids=prompt_ids,
     )
+    return [meeting_of(one, metric, rule) for one in met]
+
+
+def meeting_of(found: Outcomes, metric: str, rule: Rule | None = None) -> Meeting:
+    """Return outcomes of a metric as wins and losses."""
     higher_is_better = build_metric(metric).info.higher_is_better
-    return [_meeting(one, metric, higher_is_better, rule) for one in met]
+    return Meeting(
+        entry=found.entry,
+        opponent=found.opponent,
+        metric=metric,
+        wins=found.above if higher_is_better else found.below,
+        ties=found.equal,
+        losses=found.below if higher_is_better else found.above,
+        ours=found.ours,
+        theirs=found.theirs,
+        is_binary=found.is_binary,
+        missing=found.missing,
+        rule=rule,
+    )
 
 
 def judged(met: Sequence[Meeting], equivalent: float | None = None) -> list[Judgement]:
@@ -177,22 +194,6 @@ def _at_any_time(met: Meeting, course: Course) -> Judgement:
         found,
         wins=replace(found.wins, estimate=replace(won, interval=course.interval)),
         decision=Decision(course.verdict, course.p_value, None, after),
-    )
-
-
-def _meeting(found: Outcomes, metric: str, higher_is_better: bool, rule: Rule | None) -> Meeting:
-    return Meeting(
-        entry=found.entry,
-        opponent=found.opponent,
-        metric=metric,
-        wins=found.above if higher_is_better else found.below,
-        ties=found.equal,
-        losses=found.below if higher_is_better else found.above,
-        ours=found.ours,
-        theirs=found.theirs,
-        is_binary=found.is_binary,
-        missing=found.missing,
-        rule=rule,
     )
 
 

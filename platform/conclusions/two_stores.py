@@ -4,18 +4,22 @@ Pairs are of the same wording of a prompt and the same seed place, whatever else
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from bakeoff.evaluators.comparison import pairs
-from bakeoff.evaluators.statistics import win_values
-from bakeoff.platform.conclusions.comparisons import Meeting
-from bakeoff.platform.queries.views import Row, Views
+from bakeoff.platform.conclusions.comparisons import Meeting, meeting_of
+from bakeoff.platform.conclusions.outcomes import ENDLESS, Outcomes, Scores
+from bakeoff.platform.queries.views import Columns, Views
 from bakeoff.platform.studies.metrics import build_metric
 from bakeoff.platform.studies.rule import read_stopping
 from bakeoff.samplers.errors import InputError
 
-Key = tuple[str, int]  # prompt and seed place
+Wording = tuple[str, str]  # prompt_id and prompt
+NO_COUNTS, NO_MEANS = np.empty(0, np.int64), np.empty(0)
+NO_OUTCOMES = Outcomes(
+    *("mine", "theirs"), *[NO_COUNTS] * 3, *[NO_MEANS] * 2, is_binary=False, missing=0
+)
 
 
 def shared_entries(views: Views, others: Views, study: str) -> list[str]:
@@ -71,51 +75,34 @@ def _judges_pictures(metric: str) -> bool:
 
 def meetings_between(views: Views, others: Views, study: str, metric: str) -> Iterator[Meeting]:
     """Yield what each entry of both stores has on the prompts of both, scores of `views` first."""
-    mine, theirs = (
-        {
-            row["entry"]: _values(row)
-            for row in one.query("entry_values", study=study, metric=metric)
-        }
-        for one in (views, others)
-    )
-    higher_is_better = build_metric(metric).info.higher_is_better
+    numbers: dict[Wording, int] = {}
+    mine, theirs = (_by_entry(one, study, metric, numbers) for one in (views, others))
     for entry in shared_entries(views, others, study):
-        yield _meeting(entry, metric, mine.get(entry, {}), theirs.get(entry, {}), higher_is_better)
+        yield _meeting(entry, metric, mine[entry], theirs[entry])
 
 
-def _values(row: Row) -> dict[Key, float]:
-    keys = zip(row["prompts"], row["seed_places"], strict=True)
-    return dict(zip(keys, row["values"], strict=True))
+def _by_entry(
+    views: Views, study: str, metric: str, numbers: dict[Wording, int]
+) -> dict[str, Columns]:
+    """Return each entry's prompts, seed places and values; prompts by numbers, which may grow."""
+    found = views.columns("metric_values", study=study, metric=metric, task=None, prompt_ids=None)
+    asked = views.query("prompt_places", study=study)
+    wordings = [(row["prompt_id"], row["prompt"]) for row in asked]
+    places = [numbers.setdefault(one, len(numbers) + 1) for one in wordings]
+    found["prompt"] = np.array([0, *places])[found["prompt"]]  # places are from 1
+    entry = found.pop("entry")
+    return {
+        row["entry"]: {name: array[entry == row["place"]] for name, array in found.items()}
+        for row in views.query("entry_places", study=study)
+    }
 
 
-def _meeting(
-    entry: str,
-    metric: str,
-    mine: dict[Key, float],
-    theirs: dict[Key, float],
-    higher_is_better: bool,
-) -> Meeting:
-    shared = sorted(mine.keys() & theirs.keys())
-    prompts = [prompt for prompt, _ in shared]
-    ours, others = (np.array([side[key] for key in shared]) for side in (mine, theirs))
-    both = pairs(prompts, ours, others)
-    _, index = np.unique(np.array(prompts, dtype=str), return_inverse=True)
-    won = win_values(ours, others, higher_is_better=higher_is_better)
-    wins, ties, losses = (
-        np.bincount(index[won == outcome], minlength=len(both.ours)) for outcome in (1, 0.5, 0)
-    )
-    return Meeting(
-        entry=entry,
-        opponent=entry,
-        metric=metric,
-        wins=wins,
-        ties=ties,
-        losses=losses,
-        ours=both.ours,
-        theirs=both.theirs,
-        is_binary=bool(shared) and bool(np.isin(np.concatenate([ours, others]), (0, 1)).all()),
-        missing=len(mine.keys() ^ theirs.keys()),
-    )
+def _meeting(entry: str, metric: str, mine: Columns, theirs: Columns) -> Meeting:
+    sides = np.repeat([1, 2], [len(mine["value"]), len(theirs["value"])])
+    joined = {name: np.concatenate([mine[name], theirs[name]]) for name in mine}
+    scores = Scores({"mine": ENDLESS, "theirs": ENDLESS}, entry=sides, **joined)
+    found = scores.of("mine", "theirs") or NO_OUTCOMES
+    return meeting_of(replace(found, entry=entry, opponent=entry), metric)
 
 
 def same_pictures(views: Views, others: Views, study: str) -> set[str]:

@@ -34,7 +34,7 @@ def test_an_empty_store_has_every_query_and_no_row(tmp_path: Path) -> None:
         assert views.query(name, study="s") == []
     assert views.query("task_sizes", study="s", task="t") == []
     assert views.query("seed_values", **named, seeds=2) == []
-    for name in ("features", "reference_features", "entry_values", "prompt_means"):
+    for name in ("features", "reference_features", "prompt_means"):
         assert views.query(name, **named) == []
     assert views.query("entry_places", study="s") == []
     named_values = {"task": None, "prompt_ids": None}
@@ -296,19 +296,19 @@ def test_features_come_with_their_prompts_and_reference(writer: StoreWriter) -> 
     assert [row["vector"] for row in reference] == [[1.0, 1.0], [3.0, 3.0], [5.0, 5.0]]
 
 
-def test_values_come_with_their_prompt_and_seed_place(writer: StoreWriter) -> None:
+def test_values_come_with_the_places_of_entry_prompt_and_seed(writer: StoreWriter) -> None:
     writer.run(composition(a={"x-2": [0.5], "x-1": [1, MISSING]}, b={"x-1": [None, 0]}))
-    rows = open_views(writer.path).query("entry_values", study="study", metric="composition")
-    found = {
-        row["entry"]: [
-            (prompt.partition(" ")[0], place, value)
-            for prompt, place, value in zip(
-                row["prompts"], row["seed_places"], row["values"], strict=True
-            )
-        ]
-        for row in rows
-    }
-    assert found == {A: [("x-1", 1, 1.0), ("x-2", 1, 0.5)], B: [("x-1", 2, 0.0)]}
+    views, named = open_views(writer.path), {"study": "study", "metric": "composition"}
+    assert [row["prompt_id"] for row in views.query("prompt_places", study="study")] == [
+        "x-2",
+        "x-1",
+    ]
+    rows = views.query("metric_values", **named, task=None, prompt_ids=None)
+    assert sorted(tuple(row.values()) for row in rows) == [
+        (1, 1, 1, 0.5),
+        (1, 2, 1, 1.0),
+        (2, 2, 2, 0.0),
+    ]
 
 
 def test_means_come_by_prompt_and_values_by_seed(writer: StoreWriter) -> None:
