@@ -154,7 +154,10 @@ def _provenance(records: list[RunRecord]) -> None:
         st.subheader("Models", anchor=False)
         table([vars(model) for model in one.models])
         st.subheader("Devices", anchor=False)
-        table([vars(device) for device in one.devices])
+        if one.devices:
+            table([vars(device) for device in one.devices])
+        else:
+            st.text("No worker of this run has told its device.")
         st.subheader("Versions", anchor=False)
         table([{"library": name, "version": text} for name, text in one.versions.items()])
     with right:

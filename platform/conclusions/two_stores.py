@@ -18,7 +18,15 @@ from bakeoff.samplers.errors import InputError
 Wording = tuple[str, str]  # prompt_id and prompt
 NO_COUNTS, NO_MEANS = np.empty(0, np.int64), np.empty(0)
 NO_OUTCOMES = Outcomes(
-    *("mine", "theirs"), *[NO_COUNTS] * 3, *[NO_MEANS] * 2, is_binary=False, missing=0
+    entry="mine",
+    opponent="theirs",
+    above=NO_COUNTS,
+    equal=NO_COUNTS,
+    below=NO_COUNTS,
+    ours=NO_MEANS,
+    theirs=NO_MEANS,
+    is_binary=False,
+    missing=0,
 )
 
 

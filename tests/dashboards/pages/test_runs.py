@@ -125,3 +125,8 @@ def test_a_run_that_tells_nothing_is_no_crash(small: SmallStore, visit: Visit) -
     assert not page.exception
     assert page.selectbox(key="study").value == "hollow"
     assert "No run of this study is in the store." in [element.value for element in page.info]
+
+
+def test_a_run_whose_devices_are_not_known_says_so(small: SmallStore, visit: Visit) -> None:
+    page = visit(small.path)
+    assert "No worker of this run has told its device." in [text.value for text in page.text]
