@@ -1,11 +1,12 @@
 """The dashboard's entry: opens the store that BAKEOFF_STORE names and shows one of its pages."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from threading import Thread
+from threading import Thread, main_thread
 from typing import Literal
+from weakref import ref
 
 import duckdb
 import streamlit as st
@@ -134,16 +135,21 @@ def _views(path: str, key: str) -> Views:
 @st.cache_resource(max_entries=8, show_spinner="Reading the store …")
 def _board(_views: Views, key: str, study: str) -> Leaderboard:
     board = read_leaderboard(_views, study)
-    Thread(target=_read_ahead, args=(_views, board), daemon=True).start()
+    images = [info.name for info in board.metrics if info.kind == "image"]
+    Thread(target=read_ahead, args=(ref(_views), study, images)).start()
     return board
 
 
-def _read_ahead(views: Views, board: Leaderboard) -> None:
-    """Read the scores that people may choose next; if that fails, whoever chooses them is told."""
+def read_ahead(shown: ref[Views], study: str, metrics: Sequence[str]) -> None:
+    """Read the scores that people may choose next, while these views are those shown.
+
+    If it fails, whoever chooses them is told.
+    """
     with suppress(InputError, duckdb.Error):
-        for info in board.metrics:
-            if info.kind == "image":
-                scores_of(views, board.study, info.name)
+        for metric in metrics:
+            if (views := shown()) and main_thread().is_alive():
+                scores_of(views, study, metric)
+            del views
 
 
 def _has_changed(path: str, key: str) -> bool:

@@ -42,7 +42,7 @@ class Meeting:
     losses: NDArray[np.int64]
     ours: NDArray[np.float64]
     theirs: NDArray[np.float64]
-    is_binary: bool  # whether every value is 0 or 1
+    is_binary: bool  # whether both scores of every pair are 0 or 1
     missing: int  # scores of either side without one beside them
     rule: Rule | None = None
 

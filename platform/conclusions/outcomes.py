@@ -32,7 +32,7 @@ class Outcomes:
     below: NDArray[np.int64]
     ours: NDArray[np.float64]
     theirs: NDArray[np.float64]
-    is_binary: bool  # whether every score of both is 0 or 1
+    is_binary: bool  # whether both scores of every pair are 0 or 1
     missing: int
 
 
@@ -80,7 +80,6 @@ class Scores:
         scores = self._scores(ours, theirs)
         if not scores:
             return None
-        binary = ours.is_binary and theirs.is_binary
         if not np.array_equal(ours.is_there, theirs.is_there):
             both = ours.is_there & theirs.is_there
             ours, theirs = (self._row(one.values * both, both, one.asked) for one in (ours, theirs))
@@ -95,7 +94,7 @@ class Scores:
             below[met],
             ours.sums[met] / pairs[met],
             theirs.sums[met] / pairs[met],
-            binary,
+            ours.is_binary and theirs.is_binary,
             scores - 2 * int(pairs.sum()),
         )
 
@@ -123,17 +122,29 @@ def scores_of(
     prompt_ids: Sequence[str] | None = None,
 ) -> Scores:
     """Return a study's scores on a metric: of all prompts, those of a task, or those named."""
+    if task is None and prompt_ids is None:
+        return views.kept(_read_scores, study, metric)
+    return _read_scores(views, study, metric, task, prompt_ids)
+
+
+def _read_scores(
+    views: Views,
+    study: str,
+    metric: str,
+    task: str | None = None,
+    prompt_ids: Sequence[str] | None = None,
+) -> Scores:
     asked = {
         row["entry"]: row["asked"] or ENDLESS for row in views.query("entry_places", study=study)
     }
-    return views.kept(
-        lambda found: Scores(asked, **found),
+    found = views.columns(
         "metric_values",
         study=study,
         metric=metric,
         task=task,
         prompt_ids=None if prompt_ids is None else list(prompt_ids),
     )
+    return Scores(asked, **found)
 
 
 def outcomes(

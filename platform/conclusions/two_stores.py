@@ -83,21 +83,23 @@ def _judges_pictures(metric: str) -> bool:
 
 def meetings_between(views: Views, others: Views, study: str, metric: str) -> Iterator[Meeting]:
     """Yield what each entry of both stores has on the prompts of both, scores of `views` first."""
-    numbers: dict[Wording, int] = {}
-    mine, theirs = (_by_entry(one, study, metric, numbers) for one in (views, others))
+    number_of: dict[Wording, int] = {}  # one for the same wording in both stores
+    mine, theirs = (_by_entry(one, study, metric, number_of) for one in (views, others))
     for entry in shared_entries(views, others, study):
         yield _meeting(entry, metric, mine[entry], theirs[entry])
 
 
 def _by_entry(
-    views: Views, study: str, metric: str, numbers: dict[Wording, int]
+    views: Views, study: str, metric: str, number_of: dict[Wording, int]
 ) -> dict[str, Columns]:
-    """Return each entry's prompts, seed places and values; prompts by numbers, which may grow."""
+    """Return each entry's prompt numbers, seed places and values; new wordings get a number."""
     found = views.columns("metric_values", study=study, metric=metric, task=None, prompt_ids=None)
     asked = views.query("prompt_places", study=study)
-    wordings = [(row["prompt_id"], row["prompt"]) for row in asked]
-    places = [numbers.setdefault(one, len(numbers) + 1) for one in wordings]
-    found["prompt"] = np.array([0, *places])[found["prompt"]]  # places are from 1
+    numbers = np.zeros(len(asked) + 1, np.int32)  # by place, from 1
+    for row in asked:
+        wording = row["prompt_id"], row["prompt"]
+        numbers[row["prompt_place"]] = number_of.setdefault(wording, len(number_of) + 1)
+    found["prompt"] = numbers[found["prompt"]]
     entry = found.pop("entry")
     return {
         row["entry"]: {name: array[entry == row["place"]] for name, array in found.items()}

@@ -35,7 +35,7 @@ VIEWS = (
     "study_votes",
 )
 STORE_VARIABLE = "BAKEOFF_STORE"  # environment: the store that the dashboard opens
-KEPT = 8  # of what is made of columns: all scores of a metric are nine bytes each
+KEPT = 8  # of what is made of columns: a metric's scores side by side, no larger than their table
 Row = dict[str, Any]
 Columns = dict[str, NDArray]
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class Views:
         self._connection.execute("SET lock_configuration = true")
         self._made: set[str] = set()
         self._making, self._keeping = Lock(), Lock()
-        self._kept: dict[tuple[str, str], Any] = {}
+        self._kept: dict[tuple[Any, ...], Any] = {}
         if saved:
             self._take_up(saved)
 
@@ -93,23 +93,17 @@ class Views:
         with self._result(name, parameters) as result:
             return {column: np.asarray(array) for column, array in result.fetchnumpy().items()}
 
-    def kept(self, make: Callable[[Columns], T], name: str, **parameters: Any) -> T:
-        """Return what `make` makes of such arrays, which always is one thing of one query.
+    def kept(self, make: Callable[..., T], *asked: str) -> T:
+        """Return what `make` returns of these views and what is asked; what was last asked is kept.
 
-        The last few are kept: several pages and tables follow from the same scores.
-
-        Raises:
-            InputError: as `query`.
+        Threads do not wait for each other: two that ask for what is not there yet both make it.
         """
-        asked = name, repr(parameters)
+        key, kept = (make, *asked), self._kept  # never changed, but replaced
+        found: T = kept[key] if key in kept else make(self, *asked)
         with self._keeping:
-            if asked in self._kept:
-                self.note(name, parameters)
-            else:
-                made = make(self.columns(name, **parameters))
-                self._kept = dict([*self._kept.items(), (asked, made)][-KEPT:])
-            found: T = self._kept[asked]
-            return found
+            others = {one: made for one, made in self._kept.items() if one != key}
+            self._kept = dict([*others.items(), (key, found)][-KEPT:])
+        return found
 
     def note(self, name: str, parameters: Row) -> None:
         """Hear of a query before it is asked: nothing here, for those who keep count."""

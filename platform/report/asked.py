@@ -1,10 +1,14 @@
 """Which queries a report's numbers came from, kept while they are asked."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bakeoff.platform.queries.views import FOLDER, VIEWS, Row, Views
 from bakeoff.platform.store.store import Store
 from bakeoff.samplers.errors import shown
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,10 @@ class RecordedViews(Views):
     def __init__(self, store: Store) -> None:
         super().__init__(store)
         self._asked: dict[str, Query] = {}
+
+    def kept(self, make: Callable[..., T], *asked: str) -> T:
+        """Return what `make` returns, made anew: each section tells the queries of its numbers."""
+        return make(self, *asked)
 
     def note(self, name: str, parameters: Row) -> None:
         """Keep the query, if it was not asked before."""

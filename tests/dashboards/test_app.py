@@ -1,10 +1,14 @@
 """The frame of all pages, without a browser: the store, the study, and what is missing."""
 
 from pathlib import Path
+from threading import Event
+from weakref import ref
 
 import pytest
 import streamlit as st
 
+from bakeoff.dashboards.app import read_ahead
+from bakeoff.platform.queries.views import Views, open_views
 from bakeoff.platform.store.store import Store
 from tests.dashboards.visits import Visit, visitor
 from tests.store_writer import StoreWriter
@@ -32,6 +36,39 @@ def test_a_store_is_shown_where_no_snapshot_can_be_kept(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     page = visit(store)
     assert not page.exception and len(page.dataframe[0].value) == 3
+
+
+def test_the_scores_that_people_may_choose_next_are_read_ahead(
+    store: Path, writer: StoreWriter, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = {"m/vanilla": {"x-1": [0.25]}, "m/control": {"x-1": [0.5]}}
+    everything = {"composition": scores, "clip_score": scores}
+    writer.run(everything, study="later", minute=9)
+    read, both = list[str](), Event()
+
+    def heard(views: Views, study: str, metric: str, **chosen: object) -> None:
+        read.append(f"{study} {metric}")
+        if len(read) == len(everything):
+            both.set()
+
+    monkeypatch.setattr("bakeoff.dashboards.app.scores_of", heard)
+    visit(store)
+    assert both.wait(30)
+    assert read == [f"later {metric}" for metric in everything]
+
+
+def test_nothing_is_read_ahead_of_a_store_that_is_not_shown_any_more(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = list[str]()
+    monkeypatch.setattr("bakeoff.dashboards.app.scores_of", lambda *asked: read.append(asked[2]))
+    views = open_views(store)
+    shown = ref(views)
+    read_ahead(shown, "study", ["composition"])
+    assert read == ["composition"]
+    del views
+    read_ahead(shown, "study", ["composition"])
+    assert read == ["composition"]
 
 
 def test_a_study_can_be_chosen(store: Path, writer: StoreWriter, visit: Visit) -> None:

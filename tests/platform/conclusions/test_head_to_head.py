@@ -168,6 +168,25 @@ def test_stores_meet_on_wording_and_seed_place(tmp_path: Path) -> None:
     assert met.is_binary and met.missing == 4
 
 
+def test_stores_meet_whatever_the_order_of_prompts_and_entries(tmp_path: Path) -> None:
+    one, other = StoreWriter(tmp_path / "one"), StoreWriter(tmp_path / "other")
+    mine = {A: {"x-1": [3], "x-2": [5]}, B: {"x-1": [7], "x-2": [9]}}
+    theirs = {B: {"x-1": [8], "x-2": [6]}, A: {"x-1": [2], "x-2": [4]}}
+    one.run({"composition": mine})
+    other.run({"composition": theirs}, listed=["x-3", "x-2", "x-1"])
+    met = meetings_between(open_views(one.path), open_views(other.path), "study", "composition")
+    found = {pair.entry: (pair.ours.tolist(), pair.theirs.tolist()) for pair in met}
+    assert found == {A: ([3, 5], [2, 4]), B: ([7, 9], [8, 6])}
+
+
+def test_a_score_without_a_pair_does_not_change_what_pairs_are(tmp_path: Path) -> None:
+    one, other = StoreWriter(tmp_path / "one"), StoreWriter(tmp_path / "other")
+    one.run({"composition": {A: {"x-1": [1], "x-2": [0]}}})
+    other.run({"composition": {A: {"x-1": [1], "x-2": [0], "x-3": [0.5]}}})
+    (met,) = meetings_between(open_views(one.path), open_views(other.path), "study", "composition")
+    assert met.is_binary and met.missing == 1
+
+
 def test_two_entries_are_compared_by_metric_and_task(before: Path) -> None:
     result = invoke("compare", before, B, A)
     text = " ".join(result.stdout.split())

@@ -188,13 +188,18 @@ def test_a_hundred_thousand_scores_are_paired_in_seconds(tmp_path: Path) -> None
     assert time.monotonic() - start < 30
 
 
-def test_scores_are_read_once_from_a_store_as_it_was_opened(writer: StoreWriter) -> None:
+def test_all_scores_of_a_metric_are_read_once(writer: StoreWriter) -> None:
     writer.run(composition(a={"x-1": [1], "y-1": [0]}, b={"x-1": [0], "y-1": [0]}))
     views = open_views(writer.path)
     whole = scores_of(views, "study", "composition")
     assert scores_of(views, "study", "composition") is whole
-    assert scores_of(views, "study", "composition", task="x") is not whole
-    assert scores_of(open_views(writer.path), "study", "composition") is not whole
+    assert counts(views, task="x") == {(B, A): ([0], [0], [1], 0)}
+
+
+def test_whether_pairs_are_binary_is_a_matter_of_the_pairs(writer: StoreWriter) -> None:
+    writer.run(composition(a={"x-1": [1], "x-2": [0.5]}, b={"x-1": [0]}))
+    (one,) = outcomes(open_views(writer.path), "study", "composition", opponent=A)
+    assert one.is_binary and one.missing == 1
 
 
 def test_a_metric_without_scores_has_no_outcomes(writer: StoreWriter) -> None:

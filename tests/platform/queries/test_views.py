@@ -4,13 +4,14 @@ import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event, Thread
 
 import duckdb
 import pyarrow.parquet as pq
 import pytest
 
 from bakeoff.platform.conclusions.side_by_side import pictures
-from bakeoff.platform.queries.views import open_views
+from bakeoff.platform.queries.views import KEPT, Views, open_views
 from bakeoff.platform.store.store import Store
 from bakeoff.samplers.errors import InputError
 from tests.store_writer import MISSING, STAGE_SHARES, StoreWriter, composition, counts, version
@@ -440,3 +441,41 @@ def test_latency_is_told_in_percentiles_of_typical_batches_if_there_are_any(
         (B, False): (1, *[pytest.approx(50 * share)] * 3),
     }
     assert {row["stage"] for row in rows} >= set(STAGE_SHARES)
+
+
+def test_what_was_asked_last_is_kept(writer: StoreWriter) -> None:
+    Store(writer.path).create()
+    views, made = open_views(writer.path), list[str]()
+
+    def make(given: Views, name: str) -> str:
+        assert given is views
+        made.append(name)
+        return name
+
+    first, *others = map(str, range(KEPT))
+    for name in (first, *others, first, "new", first, others[0]):
+        assert views.kept(make, name) == name
+    assert made == [first, *others, "new", others[0]]
+
+
+def test_what_is_kept_does_not_wait_for_what_is_made(writer: StoreWriter) -> None:
+    Store(writer.path).create()
+    views, started, asked = open_views(writer.path), Event(), Event()
+    in_time = list[bool]()
+
+    def quick(_: Views) -> str:
+        return "kept"
+
+    def slow(_: Views) -> str:
+        started.set()
+        in_time.append(asked.wait(10))
+        return "made"
+
+    views.kept(quick)
+    maker = Thread(target=views.kept, args=(slow,))
+    maker.start()
+    started.wait(10)
+    assert views.kept(quick) == "kept"
+    asked.set()
+    maker.join()
+    assert in_time == [True] and views.kept(slow) == "made" and len(in_time) == 1
