@@ -12,8 +12,10 @@ from scipy import stats
 
 from bakeoff.evaluators.statistics import (
     CONFIDENCE,
+    UNIT,
     Estimate,
     Interval,
+    adjusted_moments,
     estimate_of_means,
     prompt_means,
 )
@@ -57,7 +59,9 @@ def agreement(
     assert share is not None
     first, other = vote[decided].mean(), opinion[decided].mean()
     chance = first * other + (1 - first) * (1 - other)
-    kappa = None if chance == 1 else float((alike.mean() - chance) / (1 - chance))
+    # One voice on either side leaves nothing that chance could not give.
+    one_voice = len(set(vote[decided])) == 1 or len(set(opinion[decided])) == 1
+    kappa = None if one_voice else float((alike.mean() - chance) / (1 - chance))
     return Agreement(share, kappa)
 
 
@@ -69,7 +73,8 @@ def calibrated_win_rate(
     votes, opinions [n]: people's and the metric's win values of the prompts that were voted on;
     everywhere [N]: the metric's on the other prompts. Voted prompts are to be a random choice. The
     metric is weighed so that the variance is least: a useless one counts for nothing. None with
-    fewer than three votes or two other prompts.
+    fewer than three votes or two other prompts. The interval takes what votes correct as if half a
+    prompt more lay at each of its limits, as `win_rate` does: twenty votes that agree are no proof.
 
     Source: Angelopoulos, Duchi and Zrnic (2023), "PPI++", equations 3 and 7.
     """
@@ -84,12 +89,15 @@ def calibrated_win_rate(
     spread = np.concatenate([opinion, others]).var(ddof=1)
     shared = float(np.cov(vote, opinion)[0, 1])
     weight = 0.0 if spread == 0 else float(np.clip(shared / (spread * (1 + count / more)), 0, 1))
-    value = weight * others.mean() + (vote - weight * opinion).mean()
+    corrected, said = vote - weight * opinion, weight * others.mean()
+    value = float(np.clip(said + corrected.mean(), 0, 1))
     variance = weight**2 * others.var(ddof=1) / more
-    variance += (vote - weight * opinion).var(ddof=1) / count
-    half = stats.t.ppf((1 + confidence) / 2, count - 1) * np.sqrt(variance)
-    interval = Interval(max(0.0, float(value - half)), min(1.0, float(value + half)))
-    alone = vote.var(ddof=1) / count
-    gain = float(1 - variance / alone) if alone else 0.0
-    estimate = Estimate(float(np.clip(value, 0, 1)), interval, count + more, count + more)
+    centre, deviation, prompts = adjusted_moments(corrected, Interval(-weight, 1.0))
+    variance += deviation**2 / prompts
+    half = stats.t.ppf((1 + confidence) / 2, prompts - 1) * np.sqrt(variance)
+    low, high = float(said + centre - half), float(said + centre + half)
+    interval = Interval(max(0.0, min(low, value)), min(1.0, max(high, value)))
+    alone = adjusted_moments(vote, UNIT)
+    gain = float(1 - variance * alone.prompts / alone.deviation**2)
+    estimate = Estimate(value, interval, count + more, count + more)
     return Calibrated(estimate, weight, gain)

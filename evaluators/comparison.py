@@ -13,16 +13,18 @@ from scipy import stats
 
 from bakeoff.evaluators.statistics import (
     CONFIDENCE,
+    ROUNDING,
+    UNIT,
     Estimate,
     Interval,
     adjusted_interval,
     adjusted_test,
+    is_constant,
     mean_interval,
     prompt_means,
 )
 
 POWER = 0.8
-UNIT = Interval(0.0, 1.0)  # of win values
 Verdict = Literal["better", "worse", "equivalent", "undecided"]
 
 
@@ -35,8 +37,10 @@ class Pairs(NamedTuple):
 
     @property
     def differences(self) -> NDArray[np.float64]:
-        """Our mean less theirs, by prompt [P]."""
-        return self.ours - self.theirs
+        """Our mean less theirs, by prompt [P]; 0 where they differ by the rounding of means."""
+        apart = self.ours - self.theirs
+        apart[np.abs(apart) <= ROUNDING * np.maximum(np.abs(self.ours), np.abs(self.theirs))] = 0
+        return apart
 
 
 @dataclass(frozen=True)
@@ -105,14 +109,13 @@ def pairing_correlation(found: Pairs) -> float | None:
 def t_test(values: ArrayLike, null: float = 0.0) -> float:
     """Return the two-sided p-value of Student's test that independent values [n] have mean `null`.
 
-    1 without two values, and when all are equal to it.
+    1 without two values, and when all are equal: see `mean_interval`.
     """
-    array = np.asarray(values, dtype=np.float64) - null
-    if len(array) < 2 or not array.any():
+    array = np.asarray(values, dtype=np.float64)
+    if len(array) < 2 or is_constant(array):
         return 1.0
+    array = array - null
     error = array.std(ddof=1) / np.sqrt(len(array))
-    if error == 0:
-        return 0.0
     return float(2 * stats.t.sf(abs(array.mean() / error), len(array) - 1))
 
 
@@ -131,7 +134,8 @@ def wilcoxon_test(differences: ArrayLike) -> float:
     array = np.asarray(differences, dtype=np.float64)
     if not array.any():
         return 1.0
-    return float(stats.wilcoxon(array, zero_method="pratt").pvalue)
+    scaled = np.round(array / np.abs(array).max(), 12)  # ties of means differ by their rounding
+    return float(stats.wilcoxon(scaled, zero_method="pratt").pvalue)
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:

@@ -13,7 +13,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bakeoff.evaluators.statistics import CONFIDENCE, Estimate, mean_interval
+from bakeoff.evaluators.statistics import (
+    CONFIDENCE,
+    ROUNDING,
+    Estimate,
+    Interval,
+    adjusted_interval,
+    mean_interval,
+)
 
 Choices = frozenset[str]  # the design choices that an entry has made; none is vanilla
 
@@ -31,10 +38,15 @@ class Effects:
 
 
 class VarianceShares(NamedTuple):
-    """Variances of a single picture's value: of prompts, of recipe × prompt, and of seeds."""
+    """Variances of a single picture's value.
+
+    `shared_seed` is what a seed does to all recipes alike, as they start from the same noise: it
+    cancels where they are compared in pairs. `seed` is what it does to one alone.
+    """
 
     prompt: float
     recipe_by_prompt: float
+    shared_seed: float
     seed: float
 
     def of_difference(self, prompts: int, seeds: int) -> float:
@@ -57,9 +69,16 @@ class VarianceShares(NamedTuple):
 
 
 def effects(
-    entries: Sequence[Choices], values: ArrayLike, confidence: float = CONFIDENCE
+    entries: Sequence[Choices],
+    values: ArrayLike,
+    *,
+    binary: bool = False,
+    confidence: float = CONFIDENCE,
 ) -> Effects:
     """Return the effects of choices from values [P, E] of entries on prompts.
+
+    `binary` tells that they are means of yes and no: intervals then also hold where nearly all
+    prompts tie.
 
     A main effect is the mean difference between entries with and without a choice, the others
     being alike; main effects and interactions of two are fitted together by least squares, which in
@@ -79,10 +98,17 @@ def effects(
     names = sorted(frozenset().union(*entries))
     pairs = [pair for pair in combinations(names, 2) if _told_apart(entries, names, pair)]
     rows = _contrasts(entries, names, pairs)
-    found = [_estimate(array @ row, confidence) for row in rows]
+    found = [_estimate(array, row, binary, confidence) for row in rows]
     main = dict(zip(names, found, strict=False))
     interactions = dict(zip(pairs, found[len(names) :], strict=True))
-    return Effects(main, interactions, _shapley(entries, names, array, confidence))
+    shares = None
+    if len(entries) == 2 ** len(names):
+        gains = [_shapley(entries, name, len(names)) for name in names]
+        shares = {
+            name: _estimate(array, row, binary, confidence)
+            for name, row in zip(names, gains, strict=True)
+        }
+    return Effects(main, interactions, shares)
 
 
 def _told_apart(entries: Sequence[Choices], names: Sequence[str], pair: tuple[str, str]) -> bool:
@@ -109,36 +135,37 @@ def _contrasts(
     return weights
 
 
-def _shapley(
-    entries: Sequence[Choices],
-    names: Sequence[str],
-    values: NDArray[np.float64],
-    confidence: float,
-) -> dict[str, Estimate] | None:
-    """Return each choice's share of the gain of all, by its mean gain over all orders of adding."""
-    column = {entry: values[:, place] for place, entry in enumerate(entries)}
-    if len(column) < 2 ** len(names):
-        return None
-    shares = {}
-    for name in names:
-        share = np.zeros(len(values))
-        for entry in entries:
-            if name not in entry:
-                weight = 1 / (len(names) * comb(len(names) - 1, len(entry)))
-                share += weight * (column[entry | {name}] - column[entry])
-        shares[name] = _estimate(share, confidence)
-    return shares
+def _shapley(entries: Sequence[Choices], name: str, choices: int) -> NDArray[np.float64]:
+    """Return the weights of the entries in a choice's mean gain over all orders of adding, [E]."""
+    place = {entry: number for number, entry in enumerate(entries)}
+    weights = np.zeros(len(entries))
+    for entry in entries:
+        if name not in entry:
+            weight = 1 / (choices * comb(choices - 1, len(entry)))
+            weights[place[entry | {name}]] += weight
+            weights[place[entry]] -= weight
+    return weights
 
 
-def _estimate(by_prompt: NDArray[np.float64], confidence: float) -> Estimate:
-    interval = mean_interval(by_prompt, confidence)
+def _estimate(
+    values: NDArray[np.float64], weights: NDArray[np.float64], binary: bool, confidence: float
+) -> Estimate:
+    """Return the mean of a weighted sum of entries over prompts, from values [P, E]."""
+    by_prompt = values @ weights
+    by_prompt[np.abs(by_prompt) <= ROUNDING * (np.abs(values) @ np.abs(weights))] = 0
+    if binary:
+        limits = Interval(weights[weights < 0].sum(), weights[weights > 0].sum())
+        interval: Interval | None = adjusted_interval(by_prompt, limits, confidence)
+    else:
+        interval = mean_interval(by_prompt, confidence)
     return Estimate(float(by_prompt.mean()), interval, len(by_prompt), len(by_prompt))
 
 
 def variance_shares(values: ArrayLike) -> VarianceShares:
     """Return where the variance of values [P, R, S] of prompts, recipes and seeds comes from.
 
-    By the mean squares of a two-way layout; a share that comes out negative is nothing.
+    The noise of a prompt's seed is the same for all recipes: seeds are nested in prompts and cross
+    recipes. By mean squares; a share that comes out negative is nothing.
 
     Source: Searle, Casella and McCulloch (1992) chapter 4.
 
@@ -151,14 +178,17 @@ def variance_shares(values: ArrayLike) -> VarianceShares:
             f"values must be of 2 or more prompts, recipes and seeds, got shape {array.shape}"
         )
     prompts, recipes, seeds = array.shape
-    cell = array.mean(axis=2)  # [P, R]
+    cell, noise = array.mean(axis=2), array.mean(axis=1)  # [P, R], [P, S]
     by_prompt = cell.mean(axis=1)
-    rest = cell - by_prompt[:, None] - cell.mean(axis=0)[None, :] + array.mean()
-    seed = array.var(axis=2, ddof=1).mean()
-    both = seeds * (rest**2).sum() / ((prompts - 1) * (recipes - 1))
-    prompt = recipes * seeds * by_prompt.var(ddof=1)
+    both = cell - by_prompt[:, None] - cell.mean(axis=0) + array.mean()
+    rest = array - cell[:, :, None] - noise[:, None, :] + by_prompt[:, None, None]
+    of_prompts = recipes * seeds * by_prompt.var(ddof=1)
+    of_both = seeds * (both**2).sum() / ((prompts - 1) * (recipes - 1))
+    of_noise = recipes * noise.var(axis=1, ddof=1).mean()
+    of_rest = (rest**2).sum() / (prompts * (recipes - 1) * (seeds - 1))
     return VarianceShares(
-        prompt=max(0.0, float((prompt - both) / (recipes * seeds))),
-        recipe_by_prompt=max(0.0, float((both - seed) / seeds)),
-        seed=float(seed),
+        prompt=max(0.0, float((of_prompts - of_both - of_noise + of_rest) / (recipes * seeds))),
+        recipe_by_prompt=max(0.0, float((of_both - of_rest) / seeds)),
+        shared_seed=max(0.0, float((of_noise - of_rest) / recipes)),
+        seed=float(of_rest),
     )

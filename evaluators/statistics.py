@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special  # scipy.stats takes every worker a second to import
 
 CONFIDENCE = 0.95
+ROUNDING = 1e-12  # what means of equal values may differ by, as a share of them
 
 
 class Interval(NamedTuple):
@@ -24,9 +25,12 @@ class Interval(NamedTuple):
     high: float
 
 
+UNIT = Interval(0.0, 1.0)  # of yes and no, and of win values
+
+
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its interval; `interval` is None where too few prompts allow none."""
+    """A number with its interval; None where too few prompts allow none, or those all alike."""
 
     value: float
     interval: Interval | None
@@ -89,6 +93,12 @@ def wilson_interval(share: float, trials: int, confidence: float = CONFIDENCE) -
     return Interval(float(max(0.0, centre - half)), float(min(1.0, centre + half)))
 
 
+def is_constant(values: ArrayLike) -> bool:
+    """Tell whether values [n] are equal, but for the rounding of means."""
+    array = np.asarray(values, dtype=np.float64)
+    return bool(np.ptp(array) <= ROUNDING * np.abs(array).max(initial=0.0)) if len(array) else True
+
+
 def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval | None:
     """Return Student's interval for the mean of independent values [n]; None below two values."""
     array = np.asarray(values, dtype=np.float64)
@@ -98,18 +108,20 @@ def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval | 
 
 
 def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval | None:
-    """Return the interval for the mean of independent values [n] of any kind; None below two.
+    """Return the interval for the mean of independent values [n] of any kind.
 
-    Each limit is the farther of Student's and Hall's, which allows for skewness. Of skewed values
-    Student's alone holds too little, of values with long tails to both sides Hall's does, and so
-    does the studentized bootstrap, which Hall's stands for (docs/statistics.md).
+    None below two, and where all are equal: values of no spread tell nothing of how far others lie,
+    and a point would look like certainty. Each limit is the farther of Student's and Hall's, which
+    allows for skewness. Of skewed values Student's alone holds too little, of values with long
+    tails to both sides Hall's does, and so does the studentized bootstrap, which Hall's stands for
+    (docs/statistics.md).
 
     Source: Hall (1992), "On the removal of skewness by transformation", with Student's quantile.
     """
     array = np.asarray(values, dtype=np.float64)
     student = t_interval(array, confidence)
-    if student is None or student.low == student.high:
-        return student
+    if student is None or is_constant(array):
+        return None
     count, deviation = len(array), array.std(ddof=1)
     skewness = ((array - array.mean()) ** 3).mean() / array.std() ** 3
     if abs(skewness) < 1e-6:
@@ -232,7 +244,7 @@ def _win_estimate(by_prompt: PromptMeans, confidence: float) -> Estimate | None:
     means, counts = by_prompt
     if not len(means):
         return None
-    interval = adjusted_interval(means, Interval(0.0, 1.0), confidence)
+    interval = adjusted_interval(means, UNIT, confidence)
     return Estimate(float(means.mean()), interval, len(means), int(counts.sum()))
 
 
@@ -251,7 +263,7 @@ def adjusted_interval(
 
     As if half a prompt more lay at each limit: see `win_rate`.
     """
-    found = interval_of_mean(*_adjusted(means, limits), confidence)
+    found = interval_of_mean(*adjusted_moments(means, limits), confidence)
     return Interval(max(limits.low, found.low), min(limits.high, found.high))
 
 
@@ -262,12 +274,13 @@ def adjusted_test(means: ArrayLike, limits: Interval, null: float) -> float:
     """
     if not len(np.asarray(means)):
         return 1.0
-    mean, deviation, count = _adjusted(means, limits)
+    mean, deviation, count = adjusted_moments(means, limits)
     statistic = abs(mean - null) / deviation * np.sqrt(count)
     return float(2 * special.stdtr(count - 1, -statistic))
 
 
-def _adjusted(means: ArrayLike, limits: Interval) -> Moments:
+def adjusted_moments(means: ArrayLike, limits: Interval) -> Moments:
+    """Return the moments of values [P] with half a prompt more at each limit."""
     array = np.concatenate([np.asarray(means, dtype=np.float64), limits])
     weights = np.ones(len(array))
     weights[-2:] = 0.5

@@ -165,7 +165,8 @@ def _buy(found: PicturesToBuy | None, info: MetricInfo) -> None:
     parts = {
         "prompt: some are harder for all": shares.prompt,
         "recipe × prompt: who wins depends on the prompt": shares.recipe_by_prompt,
-        "seed: chance": shares.seed,
+        "seed, for all recipes alike: the noise that they share": shares.shared_seed,
+        "seed, for one recipe alone: chance": shares.seed,
     }
     total = sum(parts.values())
     table(

@@ -43,12 +43,13 @@ NOTES = (
     "Front: an entry that no other beats in both quality and cost; by the values, so that where "
     "intervals overlap another run may draw another front.",
     "Times, memory and energy compare on the same device and batch size only, row-evaluations "
-    "within a model only: what does not compare has a chart of its own.",
+    "within a model only: what does not compare has a chart of its own. Who is on the front is "
+    "judged on the prompts and seeds that all entries of a chart have.",
     "s/image: text, network, drawing and decoding. Percentiles over batches; a worker's first "
     "batch with a model and traced ones count only where there is no other (*).",
     "Speed-up: median of the baseline's batches over the entry's; interval by order statistics, "
-    "which takes seven batches of each. The baseline of a model is the study's, or its entry that "
-    "differs least from that one.",
+    "which takes seven batches of each; none where one has only first batches (*). The baseline "
+    "of a model is the study's, or its entry that differs least from that one.",
 )
 
 
@@ -60,7 +61,7 @@ def page(views: Views, key: str, board: Leaderboard) -> None:
     found = _costs(views, key, board.study)
     infos = [info for info in board.metrics if any(info.name in s.scores for s in board.standings)]
     if infos:
-        _fronts(board, found, infos)
+        _fronts(views, board, found, infos)
     else:
         empty("No entry has a score yet; the fronts need a metric.")
     _speed(views, key, board, found)
@@ -100,12 +101,14 @@ def _speed_ups(
     return speed_ups(_views, _board, _found, metric, equivalent)
 
 
-def _fronts(board: Leaderboard, found: Mapping[str, Cost], infos: list[MetricInfo]) -> None:
+def _fronts(
+    views: Views, board: Leaderboard, found: Mapping[str, Cost], infos: list[MetricInfo]
+) -> None:
     st.header("Quality against cost", anchor="fronts")
     with st.container(horizontal=True):
         info = metric_chooser("Quality", infos)
         name = st.selectbox("Cost", list(AXES), key="cost", bind="query-params", width=320)
-    groups = fronts(board, found, info, AXES[name])
+    groups = fronts(views, board, found, info, AXES[name])
     if not groups:
         told = " Energy is counted on GPUs with the extra `gpu`." if name == "energy" else ""
         empty(f"No entry has both a score and a measured {name}.{told}")

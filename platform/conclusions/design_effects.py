@@ -11,12 +11,12 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bakeoff.evaluators.factorial import Choices, Effects, VarianceShares, effects, variance_shares
 from bakeoff.evaluators.statistics import Estimate
 from bakeoff.platform.conclusions.equal_terms import baseline_of
 from bakeoff.platform.conclusions.leaderboard import Leaderboard, Standing
+from bakeoff.platform.conclusions.outcomes import Scores, scores_of
 from bakeoff.platform.queries.views import Views
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.recipe import Recipe
@@ -81,15 +81,12 @@ class PicturesToBuy:
 
 def design_effects(views: Views, board: Leaderboard, metric: str) -> list[DesignEffects]:
     """Return the effects of choices on a metric, for each model that has any."""
-    means = {
-        row["entry"]: dict(zip(row["prompt_ids"], row["means"], strict=True))
-        for row in views.query("prompt_means", study=board.study, metric=metric)
-    }
+    scores = scores_of(views, board.study, metric)
     models: dict[tuple[str, str], list[Standing]] = {}
     for one in board.standings:
-        if one.entry in means:
+        if metric in one.scores:
             models.setdefault((one.model, one.weights_hash), []).append(one)
-    found = (_effects_of(board, metric, members, means) for members in models.values())
+    found = (_effects_of(board, metric, members, scores) for members in models.values())
     return [one for one in found if one.alone or one.grid]
 
 
@@ -97,16 +94,16 @@ def _effects_of(
     board: Leaderboard,
     metric: str,
     members: Sequence[Standing],
-    means: Mapping[str, Mapping[str, float]],
+    scores: Scores,
 ) -> DesignEffects:
     baseline = baseline_of(board, members)
     made = _choices(members, baseline)
     alone = [
-        _effect(made, frozenset({choice}), means, choice)
+        _effect(made, frozenset({choice}), scores, choice)
         for choice in dict.fromkeys(c for one in made if len(one) == 1 for c in one)
     ]
     whole = _grid(set(made))
-    grid = _measured(made, whole, means) if whole else None
+    grid = _measured(made, whole, scores) if whole else None
     together = [_costed(made, whole, choice, grid.main[choice]) for choice in sorted(whole) if grid]
     return DesignEffects(
         model=members[0].model,
@@ -157,30 +154,17 @@ def _grid(made: set[Choices]) -> Choices:
     return max(able, key=lambda one: (len(one), sorted(one)), default=frozenset())
 
 
-def _measured(
-    made: Mapping[Choices, Standing],
-    whole: Choices,
-    means: Mapping[str, Mapping[str, float]],
-) -> Effects | None:
-    """Return the effects of choices on the prompts that all their entries have; None without."""
+def _measured(made: Mapping[Choices, Standing], whole: Choices, scores: Scores) -> Effects | None:
+    """Return the effects of choices on prompts and seeds that all their entries have, if any."""
     entries = _subsets(whole)
-    values = _table([means[made[one].entry] for one in entries])
-    return effects(entries, values) if len(values) else None
-
-
-def _table(columns: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
-    """Return the values [P, E] of the prompts that all entries have."""
-    shared = sorted(set(columns[0]).intersection(*columns[1:]))
-    return np.array([[one[prompt] for one in columns] for prompt in shared], dtype=np.float64)
+    values, is_binary = scores.common([made[one].entry for one in entries])
+    return effects(entries, values, binary=is_binary) if len(values) else None
 
 
 def _effect(
-    made: Mapping[Choices, Standing],
-    whole: Choices,
-    means: Mapping[str, Mapping[str, float]],
-    choice: str,
+    made: Mapping[Choices, Standing], whole: Choices, scores: Scores, choice: str
 ) -> ChoiceEffect | None:
-    found = _measured(made, whole, means)
+    found = _measured(made, whole, scores)
     return _costed(made, whole, choice, found.main[choice]) if found else None
 
 
@@ -193,10 +177,14 @@ def _costed(
         choice,
         effect,
         row_evaluations=_factor(pairs, lambda one: one.row_evaluations),
-        seconds=_factor(pairs, lambda one: one.seconds_per_image)
-        if len({(one.device, one.batch_size) for pair in pairs for one in pair}) == 1
-        else None,
+        seconds=_factor(pairs, lambda one: one.seconds_per_image) if _is_timed(pairs) else None,
     )
+
+
+def _is_timed(pairs: Sequence[tuple[Standing, Standing]]) -> bool:
+    """Tell whether times compare: those of typical batches of one size on one device."""
+    timed = {(one.device, one.batch_size, one.is_typical) for pair in pairs for one in pair}
+    return len(timed) == 1 and all(is_typical for *_, is_typical in timed)
 
 
 def _factor(
@@ -210,7 +198,8 @@ def _factor(
 def pictures_to_buy(views: Views, board: Leaderboard, metric: str) -> PicturesToBuy | None:
     """Return whether a study would learn more from prompts or from seeds.
 
-    None with fewer than two entries, prompts or seeds of a prompt.
+    Controls are left out: their noise is not what the others share. None with fewer than two
+    entries, prompts or seeds of a prompt.
     """
     counts = [one.samples // one.prompts for one in board.standings if one.prompts]
     seeds = min([SEEDS, *counts])
@@ -220,7 +209,8 @@ def pictures_to_buy(views: Views, board: Leaderboard, metric: str) -> PicturesTo
     by_entry: dict[str, dict[str, list[float]]] = {}
     for row in views.query("seed_values", **asked):
         by_entry.setdefault(row["entry"], {})[row["prompt_id"]] = row["values"]
-    columns = list(by_entry.values())
+    controls = {one.entry for one in board.standings if one.is_control}
+    columns = [own for entry, own in by_entry.items() if entry not in controls]
     if len(columns) < 2:
         return None
     shared = sorted(set(columns[0]).intersection(*columns[1:]))

@@ -11,6 +11,7 @@ from bakeoff.evaluators.statistics import Estimate
 from bakeoff.platform.conclusions.comparisons import Comparison, compared, meetings
 from bakeoff.platform.conclusions.equal_terms import baseline_of
 from bakeoff.platform.conclusions.leaderboard import Leaderboard, Standing
+from bakeoff.platform.conclusions.outcomes import Scores, scores_of
 from bakeoff.platform.queries.views import Views
 
 STAGES = ("text", "network", "draw", "decode", "encode", "score", "write")  # as a picture passes
@@ -140,30 +141,38 @@ def costs(views: Views, study: str) -> dict[str, Cost]:
 
 
 def fronts(
-    board: Leaderboard, found: Mapping[str, Cost], info: MetricInfo, axis: Axis
+    views: Views, board: Leaderboard, found: Mapping[str, Cost], info: MetricInfo, axis: Axis
 ) -> dict[str, list[Spot]]:
     """Return entries that have both a score and a cost, by what they compare within.
 
-    Cheapest first; the front is that of the values, whatever their intervals.
+    Cheapest first; the front is that of the values, whatever their intervals: of single pictures
+    those of the prompts and seeds that all of them have, if there are any.
     """
+    scores = scores_of(views, board.study, info.name) if info.kind == "image" else None
     groups: dict[str, list[Standing]] = {}
     for standing in board.standings:
         cost = found.get(standing.entry)
         if info.name in standing.scores and axis.value(standing, cost) is not None:
             groups.setdefault(axis.group(standing, cost), []).append(standing)
     return {
-        name: _spots(standings, found, info, axis) for name, standings in sorted(groups.items())
+        name: _spots(standings, found, scores, info, axis)
+        for name, standings in sorted(groups.items())
     }
 
 
 def _spots(
-    standings: list[Standing], found: Mapping[str, Cost], info: MetricInfo, axis: Axis
+    standings: list[Standing],
+    found: Mapping[str, Cost],
+    paired: Scores | None,
+    info: MetricInfo,
+    axis: Axis,
 ) -> list[Spot]:
     spent = [axis.value(one, found.get(one.entry)) or 0.0 for one in standings]
     scores = [one.scores[info.name] for one in standings]
-    front = on_front(
-        [score.value for score in scores], spent, higher_is_better=info.higher_is_better
-    )
+    qualities = [score.value for score in scores]
+    if paired and len(met := paired.common([one.entry for one in standings]).means):
+        qualities = met.mean(axis=0).tolist()
+    front = on_front(qualities, spent, higher_is_better=info.higher_is_better)
     spots = [
         Spot(one.entry, one.model, one.recipe, cost, score, bool(best))
         for one, cost, score, best in zip(standings, spent, scores, front, strict=True)
@@ -219,7 +228,8 @@ def speed_ups(
     """Return each entry's speed beside its model's baseline, in the study's order.
 
     With a metric of single pictures it is also compared in quality: `equivalent` is the margin of
-    win rates within which two are as good. Times compare on the same device and batch size only.
+    win rates within which two are as good. Times compare on the same device and batch size only,
+    and those of first batches, which pay the warm-up, with none.
     """
     baselines = model_baselines(board)
     judged: dict[str, Comparison] = {}
@@ -243,5 +253,6 @@ def _speed_up(
     ours = np.array(own.seconds if own else ())
     base = np.array(theirs.seconds if theirs else ())
     alike = own and theirs and own.circumstances == theirs.circumstances
-    ratio = speed_up(base, ours) if alike else None
+    typical = own and theirs and own.is_typical and theirs.is_typical
+    ratio = speed_up(base, ours) if alike and typical else None
     return SpeedUp(entry, baseline, ratio, len(ours), len(base), judged)

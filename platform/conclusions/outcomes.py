@@ -36,6 +36,13 @@ class Outcomes:
     missing: int
 
 
+class Common(NamedTuple):
+    """Prompt means [P, E] of entries that met, and whether every score of them is 0 or 1."""
+
+    means: NDArray[np.float64]
+    is_binary: bool
+
+
 class _Row(NamedTuple):
     """An entry's scores [U], 0 where there is none, with sums and counts by prompt [P]."""
 
@@ -80,9 +87,7 @@ class Scores:
         scores = self._scores(ours, theirs)
         if not scores:
             return None
-        if not np.array_equal(ours.is_there, theirs.is_there):
-            both = ours.is_there & theirs.is_there
-            ours, theirs = (self._row(one.values * both, both, one.asked) for one in (ours, theirs))
+        ours, theirs = self._shared(ours, theirs)
         pairs, met = ours.counts, ours.counts > 0
         above = self._by_prompt(ours.values > theirs.values)
         below = self._by_prompt(ours.values < theirs.values)
@@ -97,6 +102,23 @@ class Scores:
             ours.is_binary and theirs.is_binary,
             scores - 2 * int(pairs.sum()),
         )
+
+    def common(self, entries: Sequence[str]) -> Common:
+        """Return the means of entries over the prompts and seeds of which all have a score."""
+        rows = self._shared(*(self._rows[entry] for entry in entries))
+        met = rows[0].counts > 0
+        means = np.stack([one.sums[met] / one.counts[met] for one in rows], axis=1)
+        return Common(means, all(one.is_binary for one in rows))
+
+    def _shared(self, *rows: _Row) -> list[_Row]:
+        """Return rows without the scores that not all of them have."""
+        there = np.logical_and.reduce([one.is_there for one in rows])
+        return [
+            one
+            if np.array_equal(one.is_there, there)
+            else self._row(one.values * there, there, one.asked)
+            for one in rows
+        ]
 
     def _row(self, values: NDArray, is_there: NDArray[np.bool_], asked: int) -> _Row:
         binary = bool(((values == 0) | (values == 1)).all())

@@ -147,7 +147,8 @@ def _check(met: Meeting, margin: float, p_value: float, is_unchanged: bool) -> C
     passed = not_worse(found, margin, p_value=p_value, higher_is_better=higher)
     states: dict[bool | None, State] = {True: "passed", False: "regressed", None: "undecided"}
     remark = f"{met.missing} scores without a pair" if met.missing else ""
-    if is_unchanged and not met.missing:  # equal scores of equal pictures are no matter of chance
+    is_tied = not (met.missing or met.wins.any() or met.losses.any())
+    if is_unchanged and is_tied:  # equal scores of equal pictures are no matter of chance
         passed, remark = True, "same pictures"
     means = float(met.ours.mean()), float(met.theirs.mean())
     return Check(met.entry, met.metric, *means, found, states[passed], remark)

@@ -63,15 +63,15 @@ def fronts_section(views: Views, board: Leaderboard) -> Section | None:
         front_plot(f"{name}: {group}", spots, looks, x_title=AXES[name].title, y_title=y_title,
                    scale=100 if share else 1)
         for name in ("latency", "compute")
-        for group, spots in fronts(board, spent, info, AXES[name]).items()
+        for group, spots in fronts(views, board, spent, info, AXES[name]).items()
         if len({spot.cost for spot in spots}) > 1
     ]  # fmt: skip
     if not plots:
         return None
     told = (
         "Each point is an entry with its 95 % interval; full ones, joined by a line, are on the "
-        "front: no other is better and cheaper. Seconds compare on one device and batch size, "
-        "row-evaluations within a model."
+        "front: no other is better and cheaper on the prompts and seeds that all have. Seconds "
+        "compare on one device and batch size, row-evaluations within a model."
     )
     return Section("Quality against cost", [told], plots=plots[:MOST_PLOTS])
 

@@ -33,7 +33,12 @@ Array = NDArray[np.float64]
 USELESS = 23
 UNIT = Interval(0.0, 1.0)
 SHAPES = ((24, 1), (72, 1), (240, 1), (72, 4), (240, 4))  # prompts, seeds
-PROMPT, RECIPE, SEED = 1.0, 0.4, 0.7  # standard deviations of what a picture's value comes from
+PROMPT, RECIPE, NOISE, SEED = (
+    1.0,
+    0.4,
+    0.6,
+    0.7,
+)  # standard deviations of what a picture's value comes from
 MOST_GAIN = 0.6  # of the entry over the baseline; each study has one of its own between 0 and this
 SPREAD = np.hypot(np.hypot(PROMPT, RECIPE), SEED)  # of one entry's qualities
 PARTED = np.sqrt(2) * np.hypot(RECIPE, SEED)  # of the difference of two entries' on a prompt
@@ -174,13 +179,14 @@ def early_stopping_of_many(studies: int) -> Iterator[str]:
 def variance(studies: int) -> Iterator[str]:
     """Yield what shares of variance are found on average, beside those planted."""
     numbers = np.random.default_rng(7)
-    planted, found = (PROMPT**2, RECIPE**2, SEED**2), []
+    planted, found = (PROMPT**2, RECIPE**2, NOISE**2, SEED**2), []
     for _ in range(studies):
         values = numbers.normal(0, PROMPT, (72, 1, 1)) + numbers.normal(0, RECIPE, (72, 4, 1))
+        values = values + numbers.normal(0, NOISE, (72, 1, 4))
         found.append(variance_shares(values + numbers.normal(0, SEED, (72, 4, 4))))
     yield "| variance, 72 prompts × 4 recipes × 4 seeds | planted | mean found |"
     yield "| --- | --- | --- |"
-    names = ("prompt", "recipe × prompt", "seed")
+    names = ("prompt", "recipe × prompt", "seed, for all recipes", "seed, for one")
     for name, value, mean in zip(names, planted, np.mean(found, axis=0), strict=True):
         yield f"| {name} | {value:.3f} | {mean:.3f} |"
 

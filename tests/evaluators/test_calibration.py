@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from bakeoff.evaluators.calibration import agreement, calibrated_win_rate
+from bakeoff.evaluators.statistics import win_rate
 
 
 def test_agreement_is_counted_on_decided_votes_and_held_against_chance() -> None:
@@ -13,6 +14,8 @@ def test_agreement_is_counted_on_decided_votes_and_held_against_chance() -> None
     assert agreement(names, [0.5] * 5, [1] * 5) is None
     same = agreement(names, [1] * 5, [1] * 5)
     assert same and same.kappa is None and same.share.value == 1
+    one_voice = agreement(names, [1] * 5, [1, 0, 1, 0, 1])
+    assert one_voice and one_voice.kappa is None
 
 
 def studies(noise: float, count: int = 400) -> list[tuple[bool, float]]:
@@ -41,6 +44,25 @@ def test_a_metric_that_knows_nothing_counts_for_nothing() -> None:
     votes = np.tile([1.0, 0.0, 1.0], 50)
     found = calibrated_win_rate(votes, np.full(150, 0.5), np.full(900, 0.5))
     assert found and found.weight == 0 and found.estimate.value == pytest.approx(2 / 3)
+
+
+def test_votes_that_agree_are_no_proof() -> None:
+    votes, others = np.ones(20), np.tile([1.0, 0.0], 50)
+    found = calibrated_win_rate(votes, np.tile([1.0, 0.0], 10), others)
+    alone = win_rate([str(n) for n in range(20)], votes, np.zeros(20)).estimate
+    assert found and found.estimate.value == 1 and found.gain == 0
+    assert alone and found.estimate.interval == pytest.approx(alone.interval)
+
+
+@pytest.mark.parametrize("right", [0.5, 0.9])
+def test_the_interval_of_few_votes_holds_a_lopsided_rate(right: float) -> None:
+    numbers, held = np.random.default_rng(9), 0
+    for _ in range(400):
+        taste = (numbers.random(120) < 0.95).astype(float)
+        metric = np.where(numbers.random(120) < right, taste, 1 - taste)
+        one = calibrated_win_rate(taste[:20], metric[:20], metric[20:])
+        held += one is not None and one.estimate.contains(0.95)
+    assert held / 400 > 0.95
 
 
 def test_too_few_votes_have_no_calibrated_rate() -> None:

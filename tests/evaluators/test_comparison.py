@@ -57,8 +57,20 @@ def test_p_values_agree_with_scipy_and_stand_at_the_edges() -> None:
     assert wilcoxon_test(values) == stats.wilcoxon(values).pvalue
     for test in (t_test, sign_test, wilcoxon_test):
         assert test([]) == test([0.0, 0.0]) == 1.0
-    assert t_test([1.0, 1.0]) == 0.0
+    assert t_test([1.0, 1.0]) == t_test([0.3, 0.1 + 0.2]) == 1.0
     assert sign_test([1, 1, 0, -1]) == 1.0  # zeros do not count
+
+
+def test_rounding_of_means_is_no_difference() -> None:
+    ours, theirs = np.array([0.1, 0.2, 0.3]), np.array([0.3, 0.2, 0.1])
+    names = [str(n // 3) for n in range(60)]
+    both = pairs(names, np.tile(ours, 20), np.tile(theirs, 20))
+    assert (both.ours != both.theirs).any()  # sums in another order
+    assert sign_test(both.differences) == wilcoxon_test(both.differences) == 1.0
+    # ranks that tie but for their rounding are one
+    raw = np.array([0.3, -0.3, 0.2, 0.5])
+    rounded = np.array([0.1 + 0.2, -0.3, 0.2, 0.5])
+    assert wilcoxon_test(rounded) == wilcoxon_test(raw)
 
 
 def test_holm_steps_down() -> None:

@@ -37,6 +37,28 @@ def test_intervals_hold_planted_effects_under_noise() -> None:
     assert (np.mean(held, axis=0) > 0.92).all()
 
 
+def test_effects_of_yes_and_no_keep_a_width_where_prompts_tie() -> None:
+    values = np.ones((20, 8))
+    values[:10] = 0
+    found = effects(GRID, values, binary=True)
+    assert found.shapley
+    for one in (*found.main.values(), *found.interactions.values(), *found.shapley.values()):
+        assert one.value == 0 and one.interval
+        assert one.interval.low < -0.01 and one.interval.high > 0.01
+    plain = effects(GRID, values)
+    assert all(one.interval is None and one.value == 0 for one in plain.main.values())
+
+
+def test_effects_of_yes_and_no_are_held() -> None:
+    numbers, held = np.random.default_rng(4), []
+    for _ in range(400):
+        values = (numbers.random((30, 4)) < [0.5, 0.5, 0.97, 0.97]).astype(float)
+        entries = [frozenset(), frozenset("x"), frozenset("y"), frozenset("xy")]
+        found = effects(entries, values, binary=True)
+        held.append([found.main["y"].contains(0.47), found.main["x"].contains(0)])
+    assert (np.mean(held, axis=0) > 0.93).all()
+
+
 def test_one_choice_at_a_time_has_effects_and_no_shares() -> None:
     entries = [frozenset(), frozenset("x"), frozenset("y")]
     found = effects(entries, np.array([[1.0, 2, 5], [2, 3, 6]]))
@@ -58,14 +80,15 @@ def test_variance_goes_to_prompts_recipes_and_seeds() -> None:
     values = (
         numbers.normal(0, 3, (400, 1, 1))
         + numbers.normal(0, 1, (400, 5, 1))
+        + numbers.normal(0, 1.5, (400, 1, 4))  # all recipes start from the same noise
         + numbers.normal(0, 2, (400, 5, 4))
         + np.arange(5)[:, None]  # recipes' own means are no variance of a picture
     )
     shares = variance_shares(values)
-    assert shares == pytest.approx((9, 1, 4), rel=0.15)
+    assert shares == pytest.approx((9, 1, 2.25, 4), rel=0.15)
     assert shares.of_difference(100, 4) == pytest.approx(2 * (1 + 1) / 100, rel=0.15)
     assert shares.best_seeds() == 1 and shares.best_seeds(prompt_cost=9) == 6
-    assert variance_shares(np.ones((3, 2, 2))) == (0, 0, 0)
+    assert variance_shares(np.ones((3, 2, 2))) == (0, 0, 0, 0)
     with pytest.raises(ValueError, match="2 or more prompts, recipes and seeds"):
         variance_shares(np.ones((3, 2, 1)))
 

@@ -49,7 +49,8 @@ def test_the_interval_of_a_mean_is_students_where_nothing_is_skewed() -> None:
     values = [-3.0, -1.0, 0.0, 1.0, 3.0]
     assert mean_interval(values) == pytest.approx(t_interval(values))
     assert mean_interval([]) is mean_interval([1.0]) is None
-    assert mean_interval([2.0] * 5) == (2, 2)
+    assert mean_interval([2.0] * 5) is None  # no spread tells nothing of how far others lie
+    assert mean_interval([0.3, 0.1 + 0.2]) is None
 
 
 def test_the_interval_of_a_mean_reaches_to_where_values_are_few() -> None:

@@ -101,6 +101,26 @@ def test_only_prompts_that_all_have_count(tmp_path: Path) -> None:
     assert (one.alone[0].effect.value, one.alone[0].effect.prompts) == (pytest.approx(2.0), 1)
 
 
+def test_a_seed_that_one_lacks_is_no_effect(tmp_path: Path) -> None:
+    writer = StoreWriter(tmp_path / "store")
+    scores = {
+        "m/vanilla": {prompt: [1.0, 0.0] for prompt in PROMPTS},
+        "m/noise": {prompt: [1.0, MISSING] for prompt in PROMPTS},
+    }
+    recipes = {"m/vanilla": PLAIN, "m/noise": f"{PLAIN} noise=abs_cos(1)"}
+    writer.run({"clip_score": scores}, recipes=recipes)
+    (one,) = found(open_views(writer.path))
+    effect = one.alone[0].effect
+    assert effect.value == 0 and effect.prompts == len(PROMPTS)
+    assert effect.interval and effect.interval.low < 0 < effect.interval.high  # they are yes or no
+
+
+def test_seconds_of_first_batches_are_compared_with_none(tmp_path: Path) -> None:
+    batches = {"m/vanilla": [(3.0, False), (1.0, True)], "m/noise": [(3.0, False)]}
+    (one,) = found(written(tmp_path, entries((), ("noise",)), batches=batches))
+    assert one.alone[0].seconds is None
+
+
 def test_seconds_are_compared_on_one_device_and_batch_size_only(tmp_path: Path) -> None:
     batches = {"m/vanilla": [(0.5, True)], "m/noise": [(1.0, True)]}
     views = written(tmp_path, entries((), ("noise",), ("top",)), batches=batches)
@@ -115,6 +135,24 @@ def test_unreadable_recipes_and_lone_entries_have_no_effects(tmp_path: Path) -> 
     assert (
         pictures_to_buy(open_views(writer.path), leaderboard(open_views(writer.path)), "m") is None
     )
+
+
+def test_noise_that_recipes_share_is_no_reason_to_buy_seeds(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(3)
+    shared = {prompt: numbers.normal(0, 1, 2) for prompt in PROMPTS}
+    scores = {
+        entry: {
+            p: (noise + numbers.normal(0, 0.3) + numbers.normal(0, 0.03, 2)).tolist()
+            for p, noise in shared.items()
+        }
+        for entry in ("m/a", "m/b")
+    }
+    writer = StoreWriter(tmp_path / "store")
+    writer.run({"clip_score": scores})
+    views = open_views(writer.path)
+    one = pictures_to_buy(views, leaderboard(views), "clip_score")
+    assert one and one.sentence.endswith("buy prompts.")
+    assert one.width_of_twice_the_seeds > 0.95
 
 
 def test_prompts_are_bought_where_recipes_have_their_quirks(tmp_path: Path) -> None:

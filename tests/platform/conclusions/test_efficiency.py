@@ -19,7 +19,7 @@ from bakeoff.platform.conclusions.efficiency import (
 from bakeoff.platform.conclusions.leaderboard import leaderboard
 from bakeoff.platform.queries.views import Views, open_views
 from bakeoff.platform.store.store import Store
-from tests.store_writer import STAGE_SHARES, StoreWriter
+from tests.store_writer import MISSING, STAGE_SHARES, StoreWriter
 
 A, B, C = "m/a", "m/b", "n/c"
 PROMPTS = [f"x-{number}" for number in range(8)]
@@ -79,18 +79,18 @@ def test_an_entrys_cost_is_that_of_its_typical_batches(views: Views) -> None:
 def test_the_front_is_drawn_among_what_compares(views: Views) -> None:
     board, found = leaderboard(views), costs(views, "study")
     (info,) = board.metrics
-    (together,) = fronts(board, found, info, AXES["latency"]).values()
+    (together,) = fronts(views, board, found, info, AXES["latency"]).values()
     assert [(spot.entry, spot.is_on_front) for spot in together] == [
         (B, True),
         (A, True),
         (C, False),
     ]
-    by_model = fronts(board, found, info, AXES["compute"])
+    by_model = fronts(views, board, found, info, AXES["compute"])
     assert {name: [spot.entry for spot in spots] for name, spots in by_model.items()} == {
         "m": [B, A],
         "n": [C],
     }
-    assert fronts(board, found, info, AXES["energy"]) == {}
+    assert fronts(views, board, found, info, AXES["energy"]) == {}
 
 
 def test_energy_is_told_where_it_was_counted(tmp_path: Path) -> None:
@@ -116,6 +116,31 @@ def test_speed_stands_beside_a_verdict_on_quality(views: Views) -> None:
     assert one.comparison.wins.estimate.value == 0.25
     (unjudged,) = speed_ups(views, board, found, None, None)
     assert unjudged.comparison is None
+
+
+def test_the_front_is_that_of_what_all_have(tmp_path: Path) -> None:
+    easy, hard = {f"x-{n}": [1] for n in range(4)}, {f"y-{n}": [0] for n in range(4)}
+    gaps = {prompt: [MISSING] for prompt in hard}
+    writer = StoreWriter(tmp_path / "store")
+    writer.run({"composition": {A: easy | hard, B: easy | gaps}}, costs={A: 32, B: 32})
+    views = open_views(writer.path)
+    board = leaderboard(views)
+    (together,) = fronts(
+        views, board, costs(views, "study"), board.metrics[0], AXES["compute"]
+    ).values()
+    assert {(spot.entry, spot.quality.value, spot.is_on_front) for spot in together} == {
+        (A, 0.5, True),
+        (B, 1.0, True),
+    }
+
+
+def test_times_of_first_batches_have_no_ratio(tmp_path: Path) -> None:
+    writer = StoreWriter(tmp_path / "store")
+    batches = {A: [(3.0, False), (1.0, True)], B: [(3.0, False)]}
+    writer.run({"composition": {A: {"x-1": [1]}, B: {"x-1": [1]}}}, batches=batches)
+    views = open_views(writer.path)
+    (one,) = speed_ups(views, leaderboard(views), costs(views, "study"), None, None)
+    assert (one.entry, one.ratio) == (B, None)
 
 
 def test_times_of_other_devices_have_no_ratio(tmp_path: Path) -> None:

@@ -120,6 +120,34 @@ def test_the_same_pictures_pass_whatever_the_margin(tmp_path: Path) -> None:
     assert found.state == "passed" and {c.remark for c in found.checks} == {"same pictures"}
 
 
+@pytest.mark.parametrize(
+    "values",
+    [[1.0, 1.0], [1.0, 0.5], [0.7, 0.7], [0.0] * 20 + [0.5]],
+    ids=["all yes", "one half", "all alike", "many no and one half"],
+)
+def test_ties_alone_prove_no_margin(tmp_path: Path, values: list[float]) -> None:
+    scores = {A: {f"x-{number}": [value] for number, value in enumerate(values)}}
+    StoreWriter(tmp_path / "store").run({"composition": scores})
+    views = open_views(tmp_path / "store")
+    assert gate(views, views, Limits(0.005)).state == "undecided"
+
+
+def test_other_scores_of_the_same_pictures_are_looked_at(tmp_path: Path) -> None:
+    stores = []
+    for name, value in (("before", 1), ("after", 0)):
+        writer = StoreWriter(tmp_path / name)
+        writer.run({"composition": {A: {prompt: [value] for prompt in PROMPTS}}})
+        store = Store(writer.path)
+        for part in store.parts("samples"):
+            rows = store.read_part(part, TABLES["samples"].names).to_pylist()
+            rows = [row | {"pixel_hash": row["sample_id"]} for row in rows]
+            store.write("samples", rows[0]["shard_id"], rows)
+        stores.append(open_views(writer.path))
+    before, after = stores
+    (check,) = gate(after, before, Limits(0.005)).checks
+    assert (check.state, check.remark) == ("regressed", "")
+
+
 def test_entries_of_one_store_only_are_named_and_not_compared(before: Path, tmp_path: Path) -> None:
     writer = StoreWriter(tmp_path / "store")
     writer.run({"clip_score": {A: {"x-1": [1.0]}, "m/new": {"x-1": [1.0]}}})

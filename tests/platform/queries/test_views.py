@@ -35,7 +35,7 @@ def test_an_empty_store_has_every_query_and_no_row(tmp_path: Path) -> None:
         assert views.query(name, study="s") == []
     assert views.query("task_sizes", study="s", task="t") == []
     assert views.query("seed_values", **named, seeds=2) == []
-    for name in ("features", "reference_features", "prompt_means"):
+    for name in ("features", "reference_features"):
         assert views.query(name, **named) == []
     assert views.query("entry_places", study="s") == []
     named_values = {"task": None, "prompt_ids": None}
@@ -312,13 +312,9 @@ def test_values_come_with_the_places_of_entry_prompt_and_seed(writer: StoreWrite
     ]
 
 
-def test_means_come_by_prompt_and_values_by_seed(writer: StoreWriter) -> None:
+def test_values_come_by_seed_of_prompts_that_have_all(writer: StoreWriter) -> None:
     writer.run(composition(a={"x-2": [1, 0], "x-1": [1, MISSING]}, b={"x-1": [None, 0]}))
     views, named = open_views(writer.path), {"study": "study", "metric": "composition"}
-    found = {
-        r["entry"]: (r["prompt_ids"], r["means"]) for r in views.query("prompt_means", **named)
-    }
-    assert found == {A: (["x-1", "x-2"], [1.0, 0.5]), B: (["x-1"], [0.0])}
     assert views.query("seed_values", **named, seeds=2) == [
         {"entry": A, "prompt_id": "x-2", "values": [1.0, 0.0]}
     ]
