@@ -207,8 +207,8 @@ def win_rate(
     when all prompts tie or all win, where the plain t interval shrinks to a point and covers far
     less than it says. Bonett and Price add whole prompts, which covers 97 to 99 % of studies of
     some dozen prompts. Without ties, the mean of exact coverage over all win rates is 95 to 98 %
-    from 6 prompts on; as with any interval of counts some rates lie lower, the lowest at 86 %
-    (98 % won of 100 prompts), where Wilson's fall to 92 %.
+    from 6 prompts on; as with any interval of counts some rates lie lower, 86 % at the
+    least (98 % won of 100 prompts; Wilson's interval 92 %, where 99 % are won).
 
     Source: after Agresti and Min (2005), who add half to each cell of paired yes-or-no outcomes,
     and Bonett and Price (2012), with Student's quantile, carried over to prompt means.
