@@ -3,6 +3,7 @@
 Everything starts from one value a prompt, the mean over its seeds: the prompt is the unit.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, Self
@@ -25,6 +26,7 @@ from bakeoff.evaluators.statistics import (
 )
 
 POWER = 0.8
+MOST_PROMPTS = 10**9  # that anybody is told to take
 Verdict = Literal["better", "worse", "equivalent", "undecided"]
 
 
@@ -212,7 +214,7 @@ def decide(
     if verdict != "undecided" or len(array) < 2:
         return Decision(verdict, p_value, 0 if verdict != "undecided" else None)
     strict = 1 - (1 - confidence) / family
-    needed = prompts_needed(array.mean() - null, array.std(ddof=1), equivalent, strict)
+    needed = prompts_needed(array, null, equivalent, strict)
     further = None if needed is None else max(1, needed - len(array))
     return Decision(verdict, p_value, further)
 
@@ -222,23 +224,36 @@ def _within(interval: Interval, null: float, margin: float) -> bool:
 
 
 def prompts_needed(
-    effect: float,
-    deviation: float,
+    values: ArrayLike,
+    null: float,
     equivalent: float | None = None,
     confidence: float = CONFIDENCE,
     power: float = POWER,
 ) -> int | None:
-    """Return the prompts after which such an effect would be decided with such a power.
+    """Return the prompts after which win values such as these [P] would be decided with a power.
 
     Either as a difference or, with a margin, as equivalent, whichever takes fewer; None if neither
-    ever would. `deviation` is that of prompts' values.
+    ever would. The interval is that of `adjusted_interval`, as wide as it would be then.
     """
-    certain = stats.norm.ppf((1 + confidence) / 2) + stats.norm.ppf(power)
-    gaps = [abs(effect)] + ([equivalent - abs(effect)] if equivalent else [])
-    widest = max(gaps)
-    if widest <= 0 or deviation == 0:
-        return None
-    return int(np.ceil((certain * deviation / widest) ** 2))
+    array = np.asarray(values, dtype=np.float64)
+    mean, variance, spread = array.mean(), array.var(), array.std(ddof=1)
+
+    def is_decided(count: int) -> bool:
+        centre = (count * mean + sum(UNIT) / 2) / (count + 1)
+        squares = count * (variance + (mean - centre) ** 2)
+        squares += sum((limit - centre) ** 2 / 2 for limit in UNIT)
+        error = np.sqrt(squares / count / (count + 1))
+        reach = stats.t.ppf((1 + confidence) / 2, count) * error
+        reach += stats.norm.ppf(power) * spread / np.sqrt(count)
+        apart = abs(centre - null)
+        return bool(max(apart, (equivalent or 0) - apart) > reach)
+
+    most = len(array)
+    while not is_decided(most):
+        most *= 2
+        if most > MOST_PROMPTS:
+            return None
+    return bisect_left(range(most), True, lo=1, key=is_decided)
 
 
 def win_sample_size(

@@ -90,7 +90,9 @@ def wilson_interval(share: float, trials: int, confidence: float = CONFIDENCE) -
     centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
     spread = np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
     half = z * spread / (1 + z**2 / trials)
-    return Interval(float(max(0.0, centre - half)), float(min(1.0, centre + half)))
+    # A share of 0 or 1 is a limit itself, but for rounding.
+    low, high = min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half))
+    return Interval(float(low), float(high))
 
 
 def is_constant(values: ArrayLike) -> bool:

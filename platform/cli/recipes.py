@@ -5,9 +5,10 @@ from bakeoff.samplers.choice_table import CHOICES, FREE, Choice, Cost
 
 TITLE = (
     "Choices of a recipe. In a study: one line, `noisy: steps=16 noise=abs_cos(1)`, or keys, "
-    "`noisy: {like: vanilla, noise: abs_cos(1)}`. Cost: row-evaluations (network passes for an "
-    "image) that the choice adds to plain sampling with guidance, which takes 2N: N are the "
-    "tokens of an autoregressive model, or the steps of any other."
+    "`noisy: {like: vanilla, noise: abs_cos(1)}`, which also takes all of vanilla's: a recipe that "
+    "is like no other has no guidance unless it says so. Cost: row-evaluations (network passes "
+    "for an image) that the choice adds to plain sampling with guidance, which takes 2N: N are "
+    "the tokens of an autoregressive model, or the steps of any other."
 )
 
 

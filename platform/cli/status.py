@@ -45,7 +45,8 @@ def _show(study: "Status", console: Console) -> None:
     if study.images_per_second:
         left = study.seconds_left
         still = f", {timedelta(seconds=round(left))} left" if left is not None else ""
-        console.print(f"  {study.images_per_second:.2g} images a second{still}", markup=False)
+        speed = _number(study.images_per_second)
+        console.print(f"  {speed} images a second{still}", markup=False)
     if not study.workers:
         return
     lines = [Line(one.worker, f"{one.stage}, {one.device}") for one in study.workers]
@@ -66,7 +67,9 @@ def _show(study: "Status", console: Console) -> None:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2g}"
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.2g}"
 
 
 def _alive(worker: "WorkerStatus") -> str:

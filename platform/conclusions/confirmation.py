@@ -65,6 +65,8 @@ def _chosen(made: Sequence[Comparison], candidates: Sequence[str]) -> Confirmati
     best = max(rates, key=lambda entry: rates[entry].value, default=None)
     if best is None or rates[best].value <= 0.5:
         return None
+    if len(rates) == 1 or sum(one.value == rates[best].value for one in rates.values()) > 1:
+        return None  # one alone, or one of two as good, was not chosen by its scores
     return Confirmation(best, len(rates), rates[best].prompts, None)
 
 

@@ -109,15 +109,13 @@ def estimate(shards: Iterable[Shard], store: Store) -> Estimate:
 
 
 def _rates(profiles: Sequence[Row]) -> Rates:
-    # a first batch and a traced one take longer than the others
-    typical = [row for row in profiles if row["warm"] and not row["traced"]]
-    rows = [row for row in typical or profiles if row["images"]]
-    sampled = [row for row in rows if row["stage"] != "score"]
+    rows = [row for row in profiles if row["images"]]
+    sampled = _typical([row for row in rows if row["stage"] != "score"])
     networks = [row for row in sampled if row["stage"] == "network"]
     which = {(_how_told(row), row["recipe_id"]) for row in networks}
     own = {one: [r for r in sampled if (_how_told(r), r["recipe_id"]) == one] for one in which}
     ways = {how: [r for r in sampled if _how_told(r) == how] for how, _ in which}
-    scores = [row for row in rows if row["stage"] == "score"]
+    scores = _typical([row for row in rows if row["stage"] == "score"])
     return Rates(
         evaluations={one: _evaluations(found) / _images(found) for one, found in own.items()},
         sampling={one: _seconds(found) / _images(found) for one, found in own.items()},
@@ -130,6 +128,11 @@ def _rates(profiles: Sequence[Row]) -> Rates:
         if (images := sum(row["images"] for row in scores))
         else None,
     )
+
+
+def _typical(rows: list[Row]) -> list[Row]:
+    """Return rows without first and traced batches, which take longer, if there are others."""
+    return [row for row in rows if row["warm"] and not row["traced"]] or rows
 
 
 def _how(shard: Shard) -> How:

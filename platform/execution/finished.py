@@ -39,6 +39,7 @@ from bakeoff.platform.studies.study import (
 from bakeoff.samplers.errors import InputError, shown
 from bakeoff.samplers.plugins import NAME
 from bakeoff.samplers.recipe import Recipe
+from bakeoff.samplers.tiny.grammar import check_expectation
 
 AT_ONCE = 32  # pictures in memory
 MOST_MISSING = 10  # times as many pictures as there are
@@ -59,7 +60,8 @@ def read_finished(
 ) -> Finished:
     """Return the study of a folder: its entries, prompts and seeds are those of the metadata.
 
-    Without metrics it has all of Bakeoff's own that need nothing which the folder lacks. Entries
+    Without metrics it has all of Bakeoff's own that need nothing which the folder lacks, nor
+    expectations of what the detector does not know. Entries
     share their seeds: pictures of one prompt and seed are compared.
 
     Raises:
@@ -73,8 +75,14 @@ def read_finished(
     prompts = tuple(by_id.values())
     has_expectations = all(prompt.expectation is not None for prompt in prompts)
     benchmark = Benchmark(OWN_PROMPTS, "", {"all": lambda: prompts}, has_expectations)
-    able = [one for one, entry in METRICS.own.items() if not lacks(entry, benchmark)]
     check_metrics(metrics, OWN_PROMPTS, benchmark)
+    judges = {one for one, entry in METRICS.own.items() if entry.needs_expectations}
+    unknown_to_them = next(filter(None, map(_unknown_to_judges, pictures)), None)
+    if unknown_to_them and judges.intersection(metrics):
+        raise InputError(unknown_to_them)
+    left_out = judges if unknown_to_them else set()
+    own = METRICS.own.items()
+    able = [one for one, entry in own if not lacks(entry, benchmark) and one not in left_out]
     seeds = tuple(sorted({one.seed for one in pictures}))
     firsts = {one.entry: one for one in reversed(pictures)}
     names = dict.fromkeys(one.entry for one in pictures)
@@ -90,6 +98,16 @@ def read_finished(
         )
     found = {(one.entry, one.prompt.prompt_id, one.seed): one for one in pictures}
     return Finished(study, found)
+
+
+def _unknown_to_judges(picture: Picture) -> str | None:
+    """Say what of an expectation no metric of Bakeoff's own can see; None if there is nothing."""
+    try:
+        if picture.prompt.expectation is not None:
+            check_expectation(picture.prompt.expectation)
+    except InputError as error:
+        return f"{METADATA}:{picture.line}: {error}"
+    return None
 
 
 def take_in(finished: Finished, store: Store) -> None:

@@ -34,7 +34,8 @@ def sentence(found: Gate) -> str:
     ]
     count = sum(check.state == found.state for check in found.checks)
     told = f"{count} of {len(found.checks)} checks"
-    if found.state == "undecided":
+    undecided = [check for check in found.checks if check.state == found.state == "undecided"]
+    if any(check.difference for check in undecided):
         told += ", which takes more prompts or a wider margin"
     missing = _missing("in the baseline only", found.only_baseline)
     return f"{found.state}: {told}; {', '.join(rules)}.{missing}" + _missing(

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from bakeoff.samplers.errors import InputError, shown
 from bakeoff.samplers.tiny.world import COLORS, GRID, LARGE, SHAPES, SMALL, Object, Scene
 
 Box = tuple[float, float, float, float]
@@ -325,6 +326,22 @@ def _halves(beside: int, rng: np.random.Generator) -> list[tuple[int, int]]:
     return [(play[0], 0), (play[1], SMALL)]
 
 
+def check_expectation(expectation: Mapping[str, Any]) -> None:
+    """Check that the detector can tell whether a picture shows what is expected.
+
+    Raises:
+        InputError: it names no objects, or a class or color that no picture of this world has.
+    """
+    entries = [*expectation.get("include", ()), *expectation.get("exclude", ())]
+    if not expectation.get("include"):
+        raise InputError(f"expectation {shown(dict(expectation))} must include an object")
+    for entry in entries:
+        for name, known in (("class", SHAPES), ("color", tuple(COLORS))):
+            if (name == "class" or name in entry) and entry.get(name) not in known:
+                told = f"{name} {shown(entry.get(name))} of an expectation"
+                raise InputError(f"{told} is unknown to the detector: it knows {', '.join(known)}")
+
+
 def holds(expectation: Mapping[str, Any], detections: Sequence[Detected]) -> bool:
     """Tell whether a picture with these detections shows what is expected.
 
@@ -332,7 +349,11 @@ def holds(expectation: Mapping[str, Any], detections: Sequence[Detected]) -> boo
     reach its count, and a position holds between some pair of matching objects.
 
     Source: GenEval's evaluation rules.
+
+    Raises:
+        InputError: the detector does not know what is expected.
     """
+    check_expectation(expectation)
     groups: list[list[Detected]] = []
     for entry in expectation["include"]:
         found = [d for d in detections if d.shape == entry["class"]]

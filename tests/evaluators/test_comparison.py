@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy import stats
 
 from bakeoff.evaluators.comparison import (
@@ -161,13 +162,30 @@ def test_the_opponent_sees_the_same_decision() -> None:
     assert found and found.turned().verdict == "worse" and found.turned().turned() == found
 
 
-def test_the_prompts_needed_decide_as_often_as_promised() -> None:
-    needed = prompts_needed(0.2, 1.0)
-    assert needed == 197  # ((1.95996 + 0.84162) / 0.2)²
-    decided = [t_test(NUMBERS.normal(0.2, 1, needed)) < 0.05 for _ in range(1000)]
-    assert 0.76 < np.mean(decided) < 0.84
-    assert prompts_needed(0.0, 1.0) is None
-    assert prompts_needed(0.0, 1.0, equivalent=0.2) == 197
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.repeat([1.0, 0.5, 0.0], [24, 50, 20]),
+        np.repeat([0.25, 0.5], [5, 13]),  # small spread: the half prompts at the limits count
+        np.repeat([1.0, 0.0], [13, 7]),
+    ],
+    ids=["many", "alike", "few"],
+)
+def test_the_prompts_needed_decide_as_often_as_promised(values: NDArray[np.float64]) -> None:
+    needed = prompts_needed(values, 0.5, confidence=0.99)
+    assert needed and needed > len(values)
+    drawn = NUMBERS.choice(values, (1000, needed))
+    decided = [adjusted_test(one, Interval(0, 1), 0.5) < 0.01 for one in drawn]
+    assert 0.76 < np.mean(decided) < 0.9
+
+
+def test_prompts_that_never_decide_are_none() -> None:
+    even = np.repeat([1.0, 0.5, 0.0], [10, 80, 10])
+    assert prompts_needed(even, 0.5) is None
+    needed = prompts_needed(even, 0.5, equivalent=0.02)
+    assert needed == pytest.approx(((1.95996 + 0.84162) * even.std() / 0.02) ** 2, rel=0.02)
+    ones = prompts_needed(np.ones(3), 0.5, confidence=0.99)  # no spread, and still too few
+    assert ones and 3 < ones < 10
 
 
 def test_783_prompts_see_55_percent() -> None:

@@ -78,6 +78,16 @@ def test_with_a_split_who_is_good_is_confirmed(tmp_path: Path) -> None:
     assert "better, p below 0.001" in printed(board)
 
 
+@pytest.mark.parametrize("text", [None, SPLIT])
+def test_one_alone_and_one_of_two_as_good_are_not_chosen(tmp_path: Path, text: str | None) -> None:
+    tied = board_of(tmp_path / "tied", text, **{LUCKY: SCORES[GOOD]})
+    assert tied.confirmation is None and not any(s.is_chosen for s in tied.standings)
+    writer = StoreWriter(tmp_path / "alone")
+    writer.run({"composition": {name: SCORES[name] for name in (VANILLA, GOOD)}}, text=text)
+    alone = leaderboard(open_views(writer.path))
+    assert alone.confirmation is None and "chosen" not in printed(alone)
+
+
 @pytest.mark.parametrize("text", [None, SPLIT, "not: a study"])
 def test_nobody_is_chosen_where_none_beats_the_baseline(tmp_path: Path, text: str | None) -> None:
     same = SCORES[VANILLA]

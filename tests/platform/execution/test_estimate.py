@@ -7,6 +7,7 @@ import pytest
 
 from bakeoff.platform.execution.estimate import estimate
 from bakeoff.platform.execution.plan import Item, Shard
+from bakeoff.platform.store.schemas import TABLES
 from bakeoff.platform.store.store import Store
 from bakeoff.platform.store.stored import MetricKey
 from bakeoff.samplers.recipe import Recipe
@@ -62,6 +63,15 @@ def test_a_new_recipe_costs_its_models_seconds_a_row_evaluation(small: SmallStor
 def test_first_and_traced_batches_are_left_out_where_there_are_others(small: SmallStore) -> None:
     measure(small, PLAIN, 1, warm=False, seconds=100.0)
     measure(small, PLAIN, 2, traced=True, seconds=100.0)
+    assert estimate([shard(PLAIN)], small.store).worker_seconds == pytest.approx(11.0)
+
+
+def test_where_all_batches_are_traced_they_are_what_there_is(tmp_path: Path) -> None:
+    small = SmallStore(tmp_path / "store")
+    measure(small, PLAIN, 0, traced=True)
+    rows = small.store.read("profiles", TABLES["profiles"].names).to_pylist()
+    untraced = [row | {"traced": None} for row in rows if row["stage"] == "score"]
+    small.store.write("profiles", "score", untraced)  # scoring has no traces
     assert estimate([shard(PLAIN)], small.store).worker_seconds == pytest.approx(11.0)
 
 

@@ -188,6 +188,15 @@ def test_other_pixels_under_one_identity_are_refused(tmp_path: Path) -> None:
     assert contents(tmp_path / "store") == before
 
 
+def test_expectations_that_the_detector_does_not_know_are_not_judged_by_it(tmp_path: Path) -> None:
+    dog = {"tag": "single_object", "include": [{"class": "dog", "count": 1}]}
+    lines = [line("a.png", expectation=RED), line("b.png", prompt="a dog", expectation=dog)]
+    folder = write(tmp_path / "folder", *lines)
+    assert read_finished(folder, "trial").study.metrics == ("clip_score",)
+    with pytest.raises(InputError, match=rf"{METADATA}:2: class 'dog' of an .* is unknown"):
+        read_finished(folder, "trial", ["composition"])
+
+
 def test_sizes_and_kinds_of_pictures_may_differ(tmp_path: Path) -> None:
     folder = write(tmp_path / "in", *(line(f"{n}.png", prompt=f"dog {n}") for n in range(3)))
     Image.new("RGBA", (6, 4)).save(folder / "0.png")

@@ -4,6 +4,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.tiny import grammar
 from bakeoff.samplers.tiny.grammar import Caption, Thing, holds
 from bakeoff.samplers.tiny.world import LARGE, SMALL, Object
@@ -111,6 +112,23 @@ def test_attributes_must_be_on_the_right_things() -> None:
     caption = Caption("color_attr", (Thing("ring", "red"), Thing("heart", "blue")))
     assert holds(caption.expectation(), scene(("heart", "blue", 0, 0), ("ring", "red", 4, 4)))
     assert not holds(caption.expectation(), scene(("heart", "red", 0, 0), ("ring", "blue", 4, 4)))
+
+
+@pytest.mark.parametrize(
+    ("expectation", "told"),
+    [
+        ({"include": [{"class": "dog", "count": 1}]}, "class 'dog' .* it knows circle"),
+        ({"include": [{"class": "ring", "count": 1, "color": "pink"}]}, "color 'pink' .* red"),
+        (
+            {"include": [{"class": "ring", "count": 1}], "exclude": [{"class": "cat", "count": 1}]},
+            "class 'cat'",
+        ),
+        ({"tag": "foo"}, "must include an object"),
+    ],
+)
+def test_what_the_detector_does_not_know_is_no_miss(expectation: dict, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        holds(expectation, scene(("ring", "red", 0, 0)))
 
 
 def test_a_class_is_seen_wherever_its_object_fits() -> None:
