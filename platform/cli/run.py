@@ -137,14 +137,18 @@ def complete(
 
 def _failures(work: "Work", result: "Result") -> str:
     """Return what failed in this run or an earlier one, in one sentence; nothing if nothing did."""
+    from bakeoff.platform.execution.plan import GENERATE
+
     failed = result.failed + work.given_up
     if not failed:
         return ""
-    columns = ["run_id", "error_type", "message", "attempt"]
-    last = max(work.store.read("failures", columns).to_pylist(), key=lambda row: row["run_id"])
-    again = "--retry-failures" if work.given_up or last["attempt"] > 1 else "the same command"
-    if all(entry.model.location is None for entry in work.study.entries):
+    rows = work.failures(["run_id", "stage", "error_type", "message", "attempt"])
+    last = max(rows, key=lambda row: row["run_id"])
+    again = "the same command"
+    if work.is_made_elsewhere and all(row["stage"] == GENERATE for row in rows):
         again = "when they are mended or there, the same command"
+    elif any(row["attempt"] > 1 for row in rows):
+        again = "--retry-failures"
     return (
         f"{failed} images failed, the reasons are in {work.store.path / 'failures'}; the last: "
         f"{last['error_type']}: {' '.join(last['message'].split())}; {again} tries them again"
@@ -192,7 +196,7 @@ class _Bar(Progress):
             self.doing = "scoring images"
         if step.rule:
             entries, prompts = len(step.study.entries), len(step.study.prompts)
-            self.doing = f"{entries} entries, up to prompt {prompts}"
+            self.doing = f"{entries} entries, {prompts} more prompts"
         self.update(self.images_task, total=self.images)
         if self.disable and step.images:
             self.disable = False

@@ -56,6 +56,10 @@ def score(
         Literal["cpu", "cuda"] | None,
         typer.Option(help="What metrics run on.", show_default="cuda if a GPU is up, else cpu"),
     ] = None,
+    retry_failures: Annotated[
+        bool,
+        typer.Option("--retry-failures", help="Try again what metrics gave up in earlier runs."),
+    ] = False,
 ) -> None:
     """Score a folder of finished pictures; what is in the store already is left alone."""
     from bakeoff.platform.execution.finished import read_finished, take_in
@@ -70,4 +74,5 @@ def score(
     opened = Store.open_or_plan(place)
     with console.status("Reading pictures"):
         take_in(finished, opened)
-    complete(prepare(finished.study, opened, batch_size), place, console, workers, device)
+    work = prepare(finished.study, opened, batch_size, retry_failures=retry_failures)
+    complete(work, place, console, workers, device)

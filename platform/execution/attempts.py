@@ -3,8 +3,9 @@
 An exception is caught where it is raised. A crash in native code, the system's out-of-memory killer
 and the watchdog take the process along; Ray starts another one and gives it the shard again. It
 finds the note and goes on as after an exception: what was at work is refused as a whole, and so
-halved, down to each item alone, which fails after `TRIES` deaths. A node that went away with its
-worker, such as one that was preempted, blames nobody, and neither does the death of a whole run.
+halved, down to each item alone, which fails after `TRIES` deaths. As many at reading or writing a
+shard stop the run, as storage that stays down does: no item is to blame. A node that went away with
+its worker, such as one that was preempted, blames nobody, and neither does the death of a whole run.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
@@ -18,6 +19,9 @@ from bakeoff.platform.execution.workers import WorkerLog
 from bakeoff.platform.store.store import Store
 
 FOLDER = "attempts"  # of a store
+# Stages that take as long for one model as for another.
+READ = "read"
+WRITE = "write"
 
 
 class WorkerDied(RuntimeError):
@@ -70,7 +74,7 @@ class Attempts:
         deaths = [one for one in self.deaths if one.stage == stage and set(one.work) <= set(work)]
         if len(deaths) >= (TRIES if whole or len(work) == 1 else 1):
             told = ", ".join(map(str, deaths))
-            raise WorkerDied(f"workers ended at this in shard {self.shard_id}: {told}")
+            raise WorkerDied(f"workers ended at {stage} of shard {self.shard_id}: {told}")
         now = Attempt(worker=self.log.worker, node=self._node, stage=stage, work=list(work))
         note = Note(run_id=self.log.run_id, at_work=now, deaths=self.deaths)
         self._write(note)
@@ -83,7 +87,8 @@ class Attempts:
         # Who starts anew has measured nothing, and less of the same work takes no longer.
         known = [one.hung_seconds for one in self.deaths if one.stage == stage]
         at_most = min((seconds for seconds in known if seconds is not None), default=None)
-        with self._watchdog.watch((stage, self._kind), len(work), tell, at_most):
+        kind = stage if stage in (READ, WRITE) else (stage, self._kind)
+        with self._watchdog.watch(kind, len(work), tell, at_most):
             yield
 
     def end(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bakeoff.evaluators.metric import Expectation, Metric
 from bakeoff.platform.execution.sampling import device_name
@@ -102,7 +103,7 @@ def _drift(
         stored = np.asarray(score["vector"] if score["value"] is None else [score["value"]])
         try:
             again = np.atleast_1d(_score(metric, drawn[score["sample_id"]]))
-            difference = float(np.abs(again - stored).max())
+            difference = _distance(again, stored)
         except Exception:  # whatever a metric may raise: it is told as a number
             failed += 1
             continue
@@ -112,6 +113,12 @@ def _drift(
     made = tuple(differences)
     unscored = failed + lacking
     return Drift(name, stored_version, version, stored_device, here, made, unscored, is_drift)
+
+
+def _distance(again: NDArray[Any], stored: NDArray[Any]) -> float:
+    """Return the largest difference; between a number and NaN it is infinite, of two NaN none."""
+    apart = np.where(np.isnan(again) & np.isnan(stored), 0.0, np.abs(again - stored))
+    return float(np.where(np.isnan(apart), np.inf, apart).max())
 
 
 def _score(metric: Metric, sample: Row) -> Any:

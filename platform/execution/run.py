@@ -1,10 +1,13 @@
 """A run: the study checked, the plan made, the work done, and what became of it."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
+
+import numpy as np
 
 from bakeoff.platform.execution.attempts import forget
 from bakeoff.platform.execution.deciding import Reach, check_contest, rounds
@@ -21,11 +24,11 @@ from bakeoff.platform.execution.execution import (
 from bakeoff.platform.execution.heartbeat import beating, check_alone
 from bakeoff.platform.execution.isolation import TRIES
 from bakeoff.platform.execution.noting import RunNote
-from bakeoff.platform.execution.plan import Count, Plan, read_plan
+from bakeoff.platform.execution.plan import GENERATE, Count, Plan, read_plan
 from bakeoff.platform.execution.sampling import Workplace
 from bakeoff.platform.queries.views import Views
 from bakeoff.platform.store.store import Store
-from bakeoff.platform.store.stored import MetricKey
+from bakeoff.platform.store.stored import Ids, MetricKey, Stored
 from bakeoff.platform.studies.metrics import build_metric
 from bakeoff.platform.studies.rule import Rule
 from bakeoff.platform.studies.study import Study
@@ -54,6 +57,11 @@ class Work:
         return self.count.images
 
     @property
+    def is_made_elsewhere(self) -> bool:
+        """Whether its pictures are finished ones of any generator, which are only scored here."""
+        return _is_made_elsewhere(self.study)
+
+    @property
     def is_due(self) -> bool:
         """Whether there is anything to do."""
         return bool(self.images or self.references)
@@ -68,13 +76,25 @@ class Work:
 
     def plan_maker(self, store: Store) -> Callable[[], Plan]:
         """Return what makes the plan, wherever it is called, from the store given."""
-        tries = None if self.retry_failures else TRIES
-        return partial(read_plan, self.study, store, self.weights_hashes, self.metrics, tries)
+        asked = (self.study, store, self.weights_hashes, self.metrics, self.retry_failures)
+        return partial(_read_plan, *asked)
 
     def part(self, study: Study) -> "Work":
         """Return what a part of the study lacks by what the store holds now."""
         part = replace(self, study=study, references=_references(study, self.store))
         return replace(part, count=part.make_plan().count())
+
+    def failures(self, columns: Sequence[str]) -> list[dict[str, Any]]:
+        """Return columns of what failed of the study's samples, in this run or an earlier one."""
+        rows = self.store.read("failures", ["sample_id", *columns]).to_pylist()
+        failed = Ids.of([row["sample_id"] for row in rows])
+        plan, own = Plan(self.study, self.weights_hashes, self.metrics, Stored()), set[str]()
+        for entry in self.study.entries:
+            wanted = plan.wanted(entry)
+            for start, digests in wanted.windows():
+                places = start + np.flatnonzero(failed.hold(digests))
+                own.update(item.sample_id for item in wanted.items(places.tolist()))
+        return [row for row in rows if row["sample_id"] in own]
 
 
 @dataclass(frozen=True)
@@ -119,8 +139,7 @@ def prepare(
         check_files(location)
     described = [build_metric(name).info for name in study.metrics]
     metrics = tuple(MetricKey(info.name, info.version) for info in described)
-    tries = None if retry_failures else TRIES
-    plan = read_plan(study, store, hashes, metrics, tries)
+    plan = _read_plan(study, store, hashes, metrics, retry_failures)
     count = plan.count()
     stored = plan.stored
     every = replace(plan, stored=replace(stored, failed={})).count() if stored.failed else count
@@ -136,6 +155,29 @@ def prepare(
         retry_failures=retry_failures,
         rule=rule,
     )
+
+
+def _read_plan(
+    study: Study,
+    store: Store,
+    weights_hashes: Mapping[str, str],
+    metrics: Sequence[MetricKey],
+    retry_failures: bool,
+) -> Plan:
+    """Return the plan by what the store holds now.
+
+    Pictures that were made elsewhere cannot be made again; what metrics failed at can be tried.
+    """
+    if not (retry_failures and _is_made_elsewhere(study)):
+        tries = None if retry_failures else TRIES
+        return read_plan(study, store, weights_hashes, metrics, tries)
+    plan = read_plan(study, store, weights_hashes, metrics, TRIES)
+    missing = {key: ids for key, ids in plan.stored.failed.items() if key.stage == GENERATE}
+    return replace(plan, stored=replace(plan.stored, failed=missing))
+
+
+def _is_made_elsewhere(study: Study) -> bool:
+    return all(entry.model.location is None for entry in study.entries)
 
 
 def _references(study: Study, store: Store) -> tuple[ReferenceSet, ...]:
@@ -197,8 +239,12 @@ def _steps(work: Work) -> Iterator[tuple[Work, Reach | None]]:
     if work.rule is None:
         yield work, None
         return
+    done = 0
     for one in rounds(work.study, work.rule, lambda: Views(work.store)):
-        yield work.part(one.study), one.reach
+        # What failed in an earlier round stays failed, and is neither made nor counted again.
+        news = replace(one.study, prompts=one.study.prompts[done:])
+        yield work.part(news), one.reach
+        done = len(one.study.prompts)
 
 
 @contextmanager

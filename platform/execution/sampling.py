@@ -3,13 +3,14 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from time import perf_counter
 from typing import Any, NamedTuple
 
 import torch
 
-from bakeoff.platform.execution.attempts import Attempts
+from bakeoff.platform.execution.attempts import WRITE, Attempts
 from bakeoff.platform.execution.isolation import (
     BatchLimit,
     Failure,
@@ -107,15 +108,21 @@ class SamplerStage:
         try:
             sampler = self._sampler(shard, attempts)
         except Exception as error:
-            failures = [Failure(item, error, 1) for item in shard.items]
-            rows = failure_rows(shard, "load", failures, self.at.run_id)
-            self.at.write("failures", f"{shard.shard_id}-sampler", rows)
-            attempts.end()
-            return row | {"failed": len(failures)}
-        outcome = self._make(shard, sampler, attempts)
+            keep = partial(self._refuse, shard, error)
+        else:
+            keep = partial(self._keep, shard, self._make(shard, sampler, attempts))
+        # Only what is written is done: who dies at that is to be found at it.
+        with attempts.attempt(WRITE, [item.sample_id for item in shard.items], whole=True):
+            done = keep()
         attempts.end()
-        with self.watchdog.watch("write", len(shard.items), self.log.hang):
-            return row | self._keep(shard, outcome)
+        return row | done
+
+    def _refuse(self, shard: Shard, error: Exception) -> dict[str, Any]:
+        """Write that a shard's model cannot be loaded; return how many failed by that."""
+        failures = [Failure(item, error, 1) for item in shard.items]
+        rows = failure_rows(shard, "load", failures, self.at.run_id)
+        self.at.write("failures", f"{shard.shard_id}-sampler", rows)
+        return {"failed": len(failures)}
 
     def _make(self, shard: Shard, sampler: Sampler, attempts: Attempts) -> Outcome[Made]:
         generate = _generate if shard.part is None else self._generate_again

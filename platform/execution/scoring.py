@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from bakeoff.evaluators.metric import Metric
-from bakeoff.platform.execution.attempts import Attempts
+from bakeoff.platform.execution.attempts import READ, WRITE, Attempts
 from bakeoff.platform.execution.isolation import BatchLimit, failure_rows, isolate, or_stopped
 from bakeoff.platform.execution.plan import Item, Shard
 from bakeoff.platform.execution.profiling import Gauges
@@ -31,7 +31,7 @@ class Tally:
     """What one shard's scoring came to."""
 
     images: int = 0
-    failed: int = 0
+    failed: int = 0  # at any metric
 
 
 class ScorerStage:
@@ -77,7 +77,8 @@ class ScorerStage:
         attempts = Attempts(
             self.log, self.watchdog, shard.shard_id, (shard.weights_hash, shard.recipe_id)
         )
-        with self.watchdog.watch("read", len(shard.items), self.log.hang):
+        ids = [item.sample_id for item in shard.items]
+        with attempts.attempt(READ, ids, whole=True):
             pictures = self._read(shard, part)
         items = [item for item in shard.items if item.sample_id in pictures]
         tally = Tally(images=len(items))
@@ -86,15 +87,17 @@ class ScorerStage:
             work = partial(self._rows, shard, metric.name, pictures, attempts)
             outcome = isolate(items, work, self.limits[metric.name])
             rows = [row for _, rows in outcome.done for row in rows]
-            self.at.write("scores", shard.shard_id, rows)
+            with attempts.attempt(WRITE, ids, whole=True):
+                self.at.write("scores", shard.shard_id, rows)
             failed += failure_rows(
                 shard, metric.name, outcome.failed, self.at.run_id, metric.version
             )
-        attempts.end()
-        tally.failed = len(failed)
-        self.at.write("failures", f"{shard.shard_id}-scorer", failed)
+        tally.failed = len({row["sample_id"] for row in failed})
         profile = self._profile(shard, tally, perf_counter() - start)
-        self.at.write("profiles", f"{shard.shard_id}-scorer", profile)
+        with attempts.attempt(WRITE, ids, whole=True):
+            self.at.write("failures", f"{shard.shard_id}-scorer", failed)
+            self.at.write("profiles", f"{shard.shard_id}-scorer", profile)
+        attempts.end()
         self.warm = True
         return tally
 
@@ -150,7 +153,6 @@ class ScorerStage:
         with attempts.attempt(name, [benchmark]):
             pictures, metric = make(), self._metric(name)
             vectors = metric.score(pictures, [""] * len(pictures), [None] * len(pictures))
-        attempts.end()
         shared = {
             "metric": name,
             "metric_version": metric.info.version,
@@ -158,7 +160,9 @@ class ScorerStage:
             "run_id": self.at.run_id,
         }
         rows = [shared | {"vector": vector.astype(np.float32)} for vector in vectors]
-        self.at.write("references", f"{benchmark}-{name}-{metric.info.version}", rows)
+        with attempts.attempt(WRITE, [benchmark], whole=True):
+            self.at.write("references", f"{benchmark}-{name}-{metric.info.version}", rows)
+        attempts.end()
 
     def _metric(self, name: str) -> Metric:
         if name not in self.metrics:

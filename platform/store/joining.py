@@ -22,14 +22,17 @@ ROWS_IN_A_GROUP = {"samples": 100}  # pictures are read a few at a time, other t
 
 
 def replaced(parts: Sequence[Place]) -> set[Place]:
-    """Return the parts whose rows stand in a joined part among them."""
+    """Return the parts whose rows stand in a joined part among them.
+
+    One that has vanished is: it was removed since another replaces it.
+    """
     known = {(part.parent, part.name): part for part in parts}
     found = set()
     for joined in parts:
         if joined.name.startswith(PREFIX):
             for name, digest in _replaces(joined).items():
                 old = known.get((joined.parent, name))
-                if old and old != joined and file_hash(old) == digest:
+                if old and old != joined and _hash_if_there(old) in (digest, None):
                     found.add(old)
     return found
 
@@ -63,6 +66,13 @@ def file_hash(part: Place) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _hash_if_there(part: Place) -> str | None:
+    try:
+        return file_hash(part)
+    except FileNotFoundError:
+        return None
 
 
 def _replaces(joined: Place) -> Mapping[str, str]:

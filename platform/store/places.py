@@ -20,6 +20,7 @@ from bakeoff.platform.store.bucket import REQUESTS, Remote
 from bakeoff.samplers.errors import InputError, cut
 
 UNFINISHED = ".unfinished-"  # in the name of a file that is still being written
+LISTINGS = 10  # of a folder from which files vanish meanwhile
 LIBRARIES = {"s3": "s3fs", "gs": "gcsfs"}  # behind each scheme
 EXTRAS = {"s3": "s3", "gs": "gcs"}  # of this package, with these libraries
 URL = re.compile(r"([a-z0-9]+)://([\w.-]+)((?:/[^/]+)*)/*")
@@ -82,19 +83,46 @@ def below(file: Place, folder: Place) -> str:
 
 
 def files(folder: Place) -> list[File]:
-    """Return the files below a folder by one listing, in the order of names."""
+    """Return the files below a folder by one listing, in the order of names.
+
+    Where one vanishes meanwhile the folder is listed again: a joined part that this listing came
+    too early for may have taken its place.
+
+    Raises:
+        InputError: files vanish from every listing.
+    """
     if isinstance(folder, Remote):
         return [
             File(Remote(folder.scheme, one.key), one.size_bytes, one.change)
             for one in folder.files()
         ]
-    found = []
+    for _ in range(LISTINGS):
+        with suppress(FileNotFoundError):
+            return sorted(_listed(folder), key=lambda one: str(one.place))
+    raise changed(folder)
+
+
+def _listed(folder: Path) -> Iterator[File]:
+    """Yield the files below a folder, in no order.
+
+    Raises:
+        FileNotFoundError: one has vanished since it was found.
+    """
     for file in folder.rglob("*"):
-        with suppress(OSError):  # removed meanwhile, or a link to nowhere
+        try:
             facts = file.stat()
-            if S_ISREG(facts.st_mode):
-                found.append(File(file, facts.st_size, str(facts.st_mtime_ns)))
-    return sorted(found, key=lambda one: str(one.place))
+        except OSError as error:  # vanished, or a link to nowhere, or closed to us
+            has_vanished = isinstance(error, FileNotFoundError) and not file.is_symlink()
+            if has_vanished and UNFINISHED not in file.name:
+                raise
+            continue
+        if S_ISREG(facts.st_mode):
+            yield File(file, facts.st_size, str(facts.st_mtime_ns))
+
+
+def changed(where: Place) -> InputError:
+    """Return the error for a file or folder that another process took away from a reader."""
+    return InputError(f"store {where} was changed while it was read: ask again")
 
 
 def commit(target: Place, write: Callable[[Path], object]) -> None:

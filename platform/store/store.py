@@ -180,6 +180,8 @@ class Store:
             self._check_claim()
 
         commit(target, write)
+        if isinstance(target, Remote):  # a later run may have claimed the store during the put
+            self._check_claim(late=target)
         return target
 
     def join(self, table: str, parts: Sequence[Place]) -> Place:
@@ -268,7 +270,11 @@ class Store:
         """Return whether a file is a part by its name, with folders, whatever it holds."""
         return file.suffix == ".parquet" and is_plain(below(file, self.path))
 
-    def _check_claim(self) -> None:
+    def _check_claim(self, late: Remote | None = None) -> None:
+        """Check that no later run has claimed the store.
+
+        A part that was put too late is removed: that run has planned without it.
+        """
         if self.claim is None:
             return
         text = (self.path / CLAIM_FILE).read_text(encoding="utf-8")
@@ -277,6 +283,8 @@ class Store:
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"store {self.path} has an unreadable {CLAIM_FILE}") from error
         if holder != self.claim:
+            if late:
+                late.unlink(missing_ok=True)
             raise InputError(
                 f"store {self.path} was claimed by a later run, {holder}: this run stops, and what "
                 "it has finished stays"

@@ -6,23 +6,30 @@ files of others stay where they are.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bakeoff.platform.execution.heartbeat import beating, check_alone
 from bakeoff.platform.execution.plan import sample_id
+from bakeoff.platform.execution.provenance import new_run_id
 from bakeoff.platform.queries.database import connect, read_parts
 from bakeoff.platform.store.bucket import StorageError
 from bakeoff.platform.store.faults import Fault, damaged
 from bakeoff.platform.store.pictures import pixel_hash, readable_picture
-from bakeoff.platform.store.places import Place, below, move, opened, place
+from bakeoff.platform.store.places import Place, below, changed, move, opened, place
 from bakeoff.platform.store.schemas import TABLES
 from bakeoff.platform.store.store import Store, is_old
+from bakeoff.platform.store.verify_orphans import orphans
 from bakeoff.platform.studies.benchmarks import Prompt
+from bakeoff.samplers.errors import InputError
 
 QUARANTINE = "quarantine"
 ROWS_AT_ONCE = 64  # of pictures, so that a part of any size fits memory
@@ -37,7 +44,7 @@ KEYS: Mapping[str, Sequence[str]] = {
 IDENTITY = ("model", "weights_hash", "recipe_id", "benchmark", "seed")
 CHECKED = ("sample_id", "prompt_id", "prompt", "image", "pixel_hash", *IDENTITY)
 # moved: into quarantine; removed: a killed writer's; left: not ours, or cannot be moved;
-# waiting: young and unfinished, which is no fault
+# waiting: on its writer, or on the end of a run, which is no fault
 Action = Literal["moved", "removed", "left", "waiting"]
 
 
@@ -51,6 +58,14 @@ class Finding(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.file} {self.problem}: {self.told}"
+
+
+ORPHANS_LATER = Finding(
+    "scores",
+    "may be of samples that were put aside",
+    "waiting",
+    "left, for a run may be writing the store; verify again after its end",
+)
 
 
 @dataclass(frozen=True)
@@ -69,8 +84,11 @@ class Verdict:
 def verify(path: Place | str) -> Verdict:
     """Check every part of a store, row by row, and put aside what is broken.
 
+    Then what is told of samples that are not stored, unless a run is writing the store.
+
     Raises:
-        InputError: the folder holds no store of this version; nothing in it is touched then.
+        InputError: the folder holds no store of this version; nothing in it is touched then. Or a
+            part vanished while it was read.
         StorageError: a bucket cannot be read, which says nothing of what it holds.
     """
     store = Store(place(path))
@@ -95,11 +113,19 @@ def verify(path: Place | str) -> Verdict:
         for fault, count in _doubled(table, sound):
             findings.append(_put_aside(store, fault))
             rows[table] -= count
+    if all(finding.action != "left" for finding in findings):  # else samples cannot be told
+        for table, finding, count in _orphans_aside(store, findings):
+            findings.append(finding)
+            rows[table] -= count
     return Verdict(rows, tuple(findings))
 
 
 def check_part(table: str, part: Place) -> tuple[Fault | None, int]:
-    """Return what is wrong with a part whose footer is sound, and the number of its rows."""
+    """Return what is wrong with a part whose footer is sound, and the number of its rows.
+
+    Raises:
+        InputError: it has vanished, or a bucket cannot be read.
+    """
     columns = CHECKED if table == "samples" else None
     rows = 0
     try:
@@ -112,6 +138,8 @@ def check_part(table: str, part: Place) -> tuple[Fault | None, int]:
                     return Fault(part, problem, True), 0
     except StorageError:
         raise
+    except FileNotFoundError as error:
+        raise changed(part) from error
     except (OSError, ValueError, pa.ArrowException) as error:
         return damaged(part, error), 0
     if rows != told:
@@ -152,17 +180,27 @@ def _doubled(table: str, parts: Sequence[Place]) -> Iterator[tuple[Fault, int]]:
     """Yield the parts with rows that another, or they themselves, hold already, and their rows."""
     if table not in KEYS or not parts:
         return
-    with connect() as connection:
+    known = {str(part): part for part in parts}
+    for name, doubled, count in _count_doubled(KEYS[table], parts):
+        yield Fault(known[name], f"holds {doubled} rows that are stored already", True), count
+
+
+def _count_doubled(keys: Sequence[str], parts: Sequence[Place]) -> list[tuple[str, int, int]]:
+    """Return the names of parts with doubled rows, the number of these and of all rows.
+
+    Raises:
+        InputError: a part has vanished.
+    """
+    with connect() as connection, _vanished(parts):
         read_parts(connection, parts, filename=True).create_view("stored")
         # identifiers are this module's own; of equal rows those of the first part by name stay
-        keys = ", ".join(KEYS[table])
-        found = connection.execute(
+        found: list[tuple[str, int, int]] = connection.execute(
             f"""
             SELECT filename, count(*) FILTER (WHERE number > 1) AS doubled, count(*)
             FROM (
                 SELECT
                     filename,
-                    row_number() OVER (PARTITION BY {keys} ORDER BY filename) AS number
+                    row_number() OVER (PARTITION BY {", ".join(keys)} ORDER BY filename) AS number
                 FROM stored
             )
             GROUP BY filename
@@ -170,16 +208,42 @@ def _doubled(table: str, parts: Sequence[Place]) -> Iterator[tuple[Fault, int]]:
             ORDER BY filename
             """
         ).fetchall()
-    known = {str(part): part for part in parts}
-    for name, doubled, count in found:
-        yield Fault(known[name], f"holds {doubled} rows that are stored already", True), count
+    return found
+
+
+@contextmanager
+def _vanished(parts: Sequence[Place]) -> Iterator[None]:
+    """Tell of a part that has vanished where DuckDB has its own words for it."""
+    try:
+        yield
+    except duckdb.IOException as error:
+        for part in parts:
+            if not part.exists():
+                raise changed(part) from error
+        raise
+
+
+def _orphans_aside(store: Store, so_far: Sequence[Finding]) -> list[tuple[str, Finding, int]]:
+    """Put aside the parts with rows of samples that are not stored; return each with its rows.
+
+    Of a run's samples the traces come first: while one writes, all stays where it is.
+    """
+    try:
+        check_alone(store.path)
+    except InputError:
+        has_moved = any(one.action == "moved" and one.file.startswith("samples/") for one in so_far)
+        return [("scores", ORPHANS_LATER, 0)] if has_moved else []
+    if not any(orphans(store)):  # nothing is written to a sound store, which may be read-only
+        return []
+    with beating(store.path, f"verify-{new_run_id(datetime.now(UTC))}"):
+        return [(one.table, _put_aside(store, one.fault), one.rows) for one in orphans(store)]
 
 
 def _put_aside(store: Store, fault: Fault) -> Finding:
     """Move a broken part out of the tables; what is not ours stays."""
     file = below(fault.file, store.path)
     if not fault.is_ours:
-        return Finding(file, fault.problem, "left", "left alone; move it away")
+        return Finding(file, fault.problem, "left", "left alone; move it away, then verify again")
     aside = store.path / QUARANTINE / file
     number = 1
     while aside.exists():  # of an earlier time

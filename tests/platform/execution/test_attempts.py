@@ -5,23 +5,38 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from bakeoff.platform.execution.attempts import FOLDER, Attempt, Attempts, Note, WorkerDied, forget
 from bakeoff.platform.execution.isolation import TRIES, isolate
-from bakeoff.platform.execution.plan import Item
-from bakeoff.platform.execution.watchdog import Patience, Watchdog
+from bakeoff.platform.execution.plan import Item, Shard
+from bakeoff.platform.execution.run import prepare
+from bakeoff.platform.execution.sampling import SamplerStage, Workplace
+from bakeoff.platform.execution.scoring import ScorerStage
+from bakeoff.platform.execution.slips import EMPTY
+from bakeoff.platform.execution.watchdog import PATIENCE, Patience, Watchdog
 from bakeoff.platform.execution.workers import WorkerLog
 from bakeoff.platform.store.store import Store
 from bakeoff.platform.store.verify import verify
+from bakeoff.platform.studies.study import Study
 from tests.forked import end_of
 
 ITEMS = [Item(f"id{n}", f"p{n}", f"prompt {n}", "task", 7, None) for n in range(4)]
 IDS = [item.sample_id for item in ITEMS]
 Work = Callable[[Sequence[str]], object]
+Row = dict[str, Any]
+TWO = """
+name: two
+prompts: [a photo of a ring, a photo of a heart]
+metrics: [clip_score]
+models:
+  - path: masked
+    recipes: {vanilla: steps=2}
+"""
 
 
 class Outcome(NamedTuple):
@@ -59,7 +74,7 @@ def tries(store: Store, run_id: str = "run", first: float = 60.0) -> Attempts:
 
 
 def repeat(store: Store, work: Work, first: float = 60.0) -> Outcome:
-    """Give a shard to one worker after the other, as Ray does, until one lives to its end."""
+    """Give a shard of samples to workers until one lives to its end."""
 
     def worker() -> None:
         attempts = tries(store, first=first)
@@ -75,9 +90,15 @@ def repeat(store: Store, work: Work, first: float = 60.0) -> Outcome:
         failed = {one.item.sample_id: f"{one.attempt} {one.error!r}" for one in outcome.failed}
         (store.path.parent / "outcome").write_text(json.dumps([done, failed]))
 
+    deaths = deaths_before_the_end(worker)
+    return Outcome(*json.loads((store.path.parent / "outcome").read_text()), deaths)
+
+
+def deaths_before_the_end(worker: Callable[[], object]) -> int:
+    """Start one worker after the other, as Ray does, until one lives to its end."""
     for deaths in range(30):
         if end_of(worker) == 0:
-            return Outcome(*json.loads((store.path.parent / "outcome").read_text()), deaths)
+            return deaths
     pytest.fail("the shard is repeated without end")
 
 
@@ -93,7 +114,7 @@ def test_a_sample_that_kills_its_worker_fails_alone_and_the_next_worker_tells(
     assert outcome.done == ["id0", "id1", "id3"]
     assert outcome.deaths == 2 + TRIES  # with four and two at work, and then alone
     (error,) = outcome.failed.values()
-    assert error.startswith(f"{TRIES} WorkerDied('workers ended at this in shard shard: ")
+    assert error.startswith(f"{TRIES} WorkerDied('workers ended at generate of shard shard: ")
     assert error.count(" died") == TRIES
     assert list((store.path / FOLDER).iterdir()) == []
     rows = store.read("workers", ["shard_id", "ended"]).to_pylist()
@@ -185,3 +206,109 @@ def test_readers_do_not_mind_notes(store: Store) -> None:
     left_by(store, IDS)
     assert verify(store.path).is_sound
     assert Store.open(store.path).parts("samples") == []
+
+
+@dataclass(frozen=True)
+class Deadly(Workplace):
+    """A workplace at which writing a table ends as many workers as there are lives."""
+
+    table: str = ""
+    by: Work = die
+    lives: int = 30
+
+    def write(self, table: str, part_id: str, rows: Sequence[Row]) -> Any:
+        taken = self.store.path.parent / "lives"
+        if table == self.table and len(taken.read_text() if taken.exists() else "") < self.lives:
+            with taken.open("a") as file:
+                file.write("x")
+            self.by([])
+        return super().write(table, part_id, rows)
+
+
+@pytest.fixture
+def shard(study_of: Callable[[str], Study], store: Store) -> Shard:
+    """Two samples, to be made in the store and scored."""
+    (shard,) = prepare(study_of(TWO), store, 2).make_plan().shards(lambda entry, lack: 2)
+    return shard
+
+
+def through(stage: type, at: Workplace, row: Row) -> tuple[Row, int]:
+    """Return what a stage makes of a row in the end, and how many of its workers died before."""
+    file = at.store.path.parent / "row"
+
+    def worker() -> None:
+        file.write_text(json.dumps(stage(at)(row)))
+
+    deaths = deaths_before_the_end(worker)
+    return json.loads(file.read_text()), deaths
+
+
+def row_for(stage: type, shard: Shard, store: Store) -> Row:
+    """Return the row that comes to a stage; to the scorer with the part that is made."""
+    row = {**EMPTY, "kind": "shard", "work": shard.to_json()}
+    return row if stage is SamplerStage else through(SamplerStage, at_work(store), row)[0]
+
+
+def at_work(store: Store, table: str = "", patience: Patience = PATIENCE, **options: Any) -> Deadly:
+    return Deadly(store.claimed("run"), "run", "cpu", patience, table=table, **options)
+
+
+@pytest.mark.parametrize(
+    ("stage", "table"),
+    [
+        (SamplerStage, "samples"),
+        (ScorerStage, "scores"),
+        (ScorerStage, "failures"),
+    ],
+)
+def test_a_shard_that_kills_who_writes_it_stops_the_run(
+    stage: type, table: str, shard: Shard, store: Store
+) -> None:
+    row = row_for(stage, shard, store)
+    done, deaths = through(stage, at_work(store, table), row)
+    assert deaths == done["stopped"].count(" died") == TRIES
+    assert done["stopped"].startswith(
+        f"WorkerDied: workers ended at write of shard {shard.shard_id}"
+    )
+    assert store.count("samples") == (0 if table == "samples" else 2)  # what was written stays
+
+
+def test_a_model_that_cannot_be_loaded_and_kills_who_says_so_stops_the_run(
+    shard: Shard, store: Store
+) -> None:
+    row = row_for(SamplerStage, replace(shard, location="absent"), store)
+    done, deaths = through(SamplerStage, at_work(store, "failures"), row)
+    assert (deaths, done["stopped"].count(" died")) == (TRIES, TRIES)
+
+
+def test_who_hangs_as_he_writes_scores_is_ended(shard: Shard, store: Store) -> None:
+    row, patience = row_for(ScorerStage, shard, store), Patience(first=2.0, least=2.0)
+    done, deaths = through(ScorerStage, at_work(store, "scores", patience, by=hang), row)
+    assert deaths == done["stopped"].count(" hung for 2 seconds") == TRIES
+
+
+def test_a_part_that_kills_who_reads_it_stops_the_run(
+    shard: Shard, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = row_for(ScorerStage, shard, store)
+    monkeypatch.setattr(ScorerStage, "_read", lambda *_: die([]))
+    done, deaths = through(ScorerStage, at_work(store), row)
+    assert deaths == done["stopped"].count(" died") == TRIES
+    assert " at read of shard " in done["stopped"]
+
+
+def test_a_shard_that_kills_who_writes_it_once_is_made_again(shard: Shard, store: Store) -> None:
+    row = row_for(SamplerStage, shard, store)
+    row, deaths = through(SamplerStage, at_work(store, "samples", lives=1), row)
+    assert (deaths, row["made"], row["failed"], row["stopped"]) == (1, 2, 0, "")
+    assert store.count("samples") == 2 and list((store.path / FOLDER).iterdir()) == []
+
+
+def test_a_write_that_fails_stops_the_run_at_once(shard: Shard, store: Store) -> None:
+    def fail(ids: Sequence[str]) -> None:
+        raise OSError("the disk is gone")
+
+    for stage, table in ((SamplerStage, "samples"), (ScorerStage, "scores")):
+        row = row_for(stage, shard, store)
+        done, deaths = through(stage, at_work(store, table, by=fail), row)
+        assert (deaths, done["stopped"]) == (0, "OSError: the disk is gone")

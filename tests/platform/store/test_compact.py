@@ -17,6 +17,9 @@ from bakeoff.platform.cli import app
 from bakeoff.platform.execution.heartbeat import beating
 from bakeoff.platform.execution.workers import WorkerLog
 from bakeoff.platform.queries.views import open_views
+from bakeoff.platform.store import joining, parts
+from bakeoff.platform.store import store as stores
+from bakeoff.platform.store import verify as verifying
 from bakeoff.platform.store.compact import compact
 from bakeoff.platform.store.schemas import TABLES
 from bakeoff.platform.store.store import Store
@@ -184,6 +187,60 @@ def test_a_store_at_work_is_refused(small: SmallStore) -> None:
 def test_a_worker_that_told_of_work_and_died_does_not_block(small: SmallStore) -> None:
     WorkerLog(small.store, small.run_id, "sample", "cpu").begin("shard", 3)
     assert compact(small.store)
+
+
+def compacted_before(
+    small: SmallStore, monkeypatch: pytest.MonkeyPatch, owner: object, name: str
+) -> None:
+    """Let a compaction come and go just before the first call of a function."""
+    call = getattr(owner, name)
+
+    def late(*arguments: object) -> object:
+        monkeypatch.setattr(owner, name, call)
+        compact(small.store)
+        return call(*arguments)
+
+    monkeypatch.setattr(owner, name, late)
+
+
+def test_a_compaction_between_listing_and_footers_is_no_damage(
+    small: SmallStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compacted_before(small, monkeypatch, stores, "part_fault")
+    assert Store.open(small.path).count("samples") == SAMPLES
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "read"),
+    [
+        (stores, "count_rows", lambda store: store.count("samples")),
+        (parts, "opened", lambda store: store.read("samples", ["sample_id"])),
+        (verifying, "check_part", lambda store: verify(store.path)),
+        (verifying, "_count_doubled", lambda store: verify(store.path)),
+    ],
+)
+def test_who_reads_what_a_compaction_takes_away_is_told_to_ask_again(
+    small: SmallStore,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: object,
+    name: str,
+    read: Callable[[Store], object],
+) -> None:
+    compacted_before(small, monkeypatch, owner, name)
+    with pytest.raises(InputError, match=r"\.parquet was changed while it was read: ask again"):
+        read(small.store)
+    read(small.store)
+
+
+def test_a_part_that_vanishes_while_it_is_hashed_is_one_that_is_replaced(
+    small: SmallStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as killed:  # before it has removed what it joined
+        killed.setattr(Store, "remove_replaced", lambda self, table: None)
+        compact(small.store)
+    compacted_before(small, monkeypatch, joining, "file_hash")
+    assert small.store.count("samples") == SAMPLES
+    assert len(list((small.path / "samples").iterdir())) == 1
 
 
 def test_a_run_that_comes_meanwhile_stops_the_compaction(

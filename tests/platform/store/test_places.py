@@ -68,6 +68,45 @@ def test_a_folder_lists_what_lies_in_it_and_tells_of_a_change(tmp_path: Path) ->
     assert isinstance(before[0], File) and before[0].change != files(tmp_path)[0].change
 
 
+class Vanishing:
+    """A folder whose file is replaced by another between its being found and looked at."""
+
+    def __init__(self, folder: Path, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.left, self.find = folder, times, Path.rglob
+        (folder / str(times)).touch()
+        monkeypatch.setattr(Path, "rglob", lambda folder, pattern: self.found(pattern))
+
+    def found(self, pattern: str) -> list[Path]:
+        found = list(self.find(self.folder, pattern))
+        if self.left:
+            self.left -= 1
+            (self.folder / str(self.left + 1)).rename(self.folder / str(self.left))
+        return found
+
+
+def test_what_vanishes_while_a_folder_is_listed_is_looked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Vanishing(tmp_path, 3, monkeypatch)
+    assert [one.place.name for one in files(tmp_path)] == ["0"]
+
+
+def test_a_folder_that_changes_at_every_listing_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Vanishing(tmp_path, 1000, monkeypatch)
+    with pytest.raises(InputError, match="was changed while it was read: ask again"):
+        files(tmp_path)
+
+
+def test_a_file_that_is_finished_while_a_folder_is_listed_is_no_reason_to_list_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times, gone = [], tmp_path / f"part.parquet{places.UNFINISHED}0"
+    monkeypatch.setattr(Path, "rglob", lambda *_: times.append(1) or iter([gone]))
+    assert files(tmp_path) == [] and len(times) == 1
+
+
 def test_work_on_places_in_a_bucket_comes_back_in_order() -> None:
     many = [Remote("s3", f"bucket/{number}") for number in range(100)]
     assert list(each(lambda one: int(one.name), many)) == list(range(100))

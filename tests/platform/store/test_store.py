@@ -6,11 +6,14 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from bakeoff.platform.queries.database import connect, read_parts
+from bakeoff.platform.store import bucket
+from bakeoff.platform.store.bucket import Remote
 from bakeoff.platform.store.schemas import FORMAT_VERSION, TABLES
 from bakeoff.platform.store.store import Store
 from bakeoff.samplers.errors import InputError
@@ -198,3 +201,35 @@ def test_the_format_is_the_one_that_version_5_names() -> None:
     """Whoever changes a schema raises FORMAT_VERSION and notes the new hash here."""
     text = "".join(f"{name}\n{schema.to_string()}\n" for name, schema in TABLES.items())
     assert (FORMAT_VERSION, sha256(text.encode()).hexdigest()[:16]) == (5, "97cbcd69f758c49d")
+
+
+class SlowBucket:
+    """A bucket in memory; something else may happen while a part is put."""
+
+    def __init__(self) -> None:
+        self._files = fsspec.filesystem("memory")
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._files, name)
+
+    def pipe_file(self, key: str, content: bytes) -> None:
+        if key.endswith(".parquet"):
+            self.meanwhile()
+        self._files.pipe_file(key, content)
+
+
+def test_a_part_that_comes_to_a_bucket_after_a_later_claim_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The later run has planned without it, and makes its rows once more."""
+    slow = SlowBucket()
+    monkeypatch.setattr(bucket, "filesystem", lambda scheme, process: slow)
+    store = Store(Remote("s3", tmp_path.name))
+    first = store.claimed("first")
+    early = first.write("scores", "early", [score("a")])
+    slow.meanwhile = lambda: store.claimed("second")
+    with pytest.raises(InputError, match="was claimed by a later run, second"):
+        first.write("scores", "late", [score("b")])
+    assert isinstance(early, Remote) and early.exists()
+    assert not early.with_name("part-late.parquet").exists()

@@ -15,9 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
+from bakeoff.evaluators.metric import Metric
 from bakeoff.platform.cli import app
+from bakeoff.platform.execution import rescore as rescoring
+from bakeoff.platform.execution.heartbeat import ALIVE_FILE, beating
 from bakeoff.platform.execution.progress import Lack, lacks
 from bakeoff.platform.execution.rescore import Drift, rescore
+from bakeoff.platform.store import verify as verifying
 from bakeoff.platform.store.pictures import decode_png, encode_png
 from bakeoff.platform.store.schemas import FORMAT_VERSION, SAMPLES
 from bakeoff.platform.store.store import Store
@@ -116,13 +120,60 @@ def test_a_broken_part_is_put_aside_and_its_rows_are_missing(
 ) -> None:
     damage(place / SAMPLES_PART)
     before = tree(place)
-    (finding,) = verify(place).findings
+    finding, orphaned = verify(place).findings
     assert (finding.file, finding.action) == (SAMPLES_PART, "moved")
     assert problem in finding.problem and "\n" not in str(finding)
-    moved = {f"quarantine/{SAMPLES_PART}": before.pop(SAMPLES_PART)}
+    assert orphaned.file == SCORES_PART
+    moved = {f"quarantine/{part}": before.pop(part) for part in (SAMPLES_PART, SCORES_PART)}
     assert tree(place) == before | moved
-    assert lacks(Store.open(place)) == [Lack("small", planned=4, samples=2, scores=0)]
+    assert lacks(Store.open(place)) == [Lack("small", planned=4, samples=2, scores=2)]
     assert verify(place).is_sound
+
+
+def test_scores_and_traces_of_samples_that_are_gone_are_put_aside(place: Path) -> None:
+    """Made again, on another machine, the samples may come out with other pixels."""
+    traced = [SmallStore(place).sample(n)["sample_id"] for n in range(4)]
+    for name, ids in {"one": traced[:2], "two": traced[2:]}.items():
+        rows = [{"sample_id": one, "place": step} for one in ids for step in range(3)]
+        Store(place).write("traces", name, rows)
+    assert verify(place).is_sound
+    (place / SAMPLES_PART).unlink()
+    verdict = verify(place)
+    assert [str(finding) for finding in verdict.findings] == [
+        f"{SCORES_PART} holds scores of 2 samples that are not stored: moved to "
+        f"quarantine/{SCORES_PART}; the next run makes its rows again",
+        "traces/part-one.parquet holds traces of 2 samples that are not stored: moved to "
+        "quarantine/traces/part-one.parquet; the next run makes its rows again",
+    ]
+    assert [verdict.rows[table] for table in ("samples", "scores", "traces")] == [2, 2, 6]
+    assert verify(place).is_sound
+
+
+def test_what_is_told_of_missing_samples_stays_while_a_run_writes(place: Path) -> None:
+    Store(place).write("traces", "early", [{"sample_id": "f" * 32, "place": 0}])
+    with beating(place, "run-2", every_seconds=0.1):
+        assert verify(place).is_sound
+        empty(place / SAMPLES_PART)
+        _, later = verify(place).findings
+    assert str(later) == (
+        "scores may be of samples that were put aside: left, for a run may be writing the store; "
+        "verify again after its end"
+    )
+    assert (place / SCORES_PART).exists()
+    found = {finding.file for finding in verify(place).findings}
+    assert found == {SCORES_PART, "traces/part-early.parquet"}
+
+
+def test_a_run_cannot_begin_while_orphans_are_put_aside(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, signs, look = list[bool](), place / ALIVE_FILE, verifying.orphans
+    monkeypatch.setattr(
+        verifying, "orphans", lambda store: seen.append(signs.exists()) or look(store)
+    )
+    assert verify(place).is_sound and seen == [False]  # a sound store is not written to
+    (place / SAMPLES_PART).unlink()
+    assert not verify(place).is_sound and seen == [False, False, True] and not signs.exists()
 
 
 def test_a_row_that_is_stored_twice_goes_with_its_part(place: Path) -> None:
@@ -149,7 +200,7 @@ def test_a_vote_is_for_one_side_or_neither_and_counts_once(place: Path) -> None:
 
 def test_a_row_twice_in_one_part_is_found(place: Path) -> None:
     rewrite(place / SAMPLES_PART, lambda rows: rows.append(rows[0]))
-    (finding,) = verify(place).findings
+    finding, _ = verify(place).findings
     assert "holds 1 rows that are stored already" in finding.problem
 
 
@@ -173,7 +224,7 @@ def test_a_foreign_file_is_told_and_left_alone(place: Path, file: str, problem: 
     (place / file).write_text("mine")
     before = tree(place)
     (finding,) = verify(place).findings
-    assert str(finding) == f"{file} {problem}: left alone; move it away"
+    assert str(finding) == f"{file} {problem}: left alone; move it away, then verify again"
     assert tree(place) == before
 
 
@@ -260,7 +311,7 @@ def test_the_command_tells_what_it_found_and_what_the_next_run_makes(place: Path
     text = " ".join(found.stdout.split())
     assert found.exit_code == 1 and found.stderr == ""
     assert "moved to quarantine/samples/part-one.parquet" in text
-    assert "Study small lacks 2 of 4 samples and 0 scores: the next run of it" in text
+    assert "Study small lacks 2 of 4 samples and 2 scores: the next run of it" in text
     assert invoke("verify", place).exit_code == 0  # not whole, as in mid-run, and sound
 
 
@@ -310,6 +361,23 @@ def test_other_scores_of_the_same_version_are_drift_and_of_another_are_told(plac
     assert "scored on NVIDIA L40S, again on cpu: 0 of 3 equal, largest difference 0.25" in text
     score_pictures(place, change=0.25, version="0")
     assert not any(drift.is_drift for drift in clip_drifts(place, 100).values())
+
+
+def test_no_number_where_one_is_stored_is_drift(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gives_nan(name: str, device: str) -> Metric:
+        metric = build_metric(name, device)
+        monkeypatch.setattr(metric, "score", lambda *_: np.array([np.nan]))
+        return metric
+
+    score_pictures(place)
+    monkeypatch.setattr(rescoring, "build_metric", gives_nan)
+    drift = clip_drifts(place, 100)["NVIDIA L40S"]
+    assert drift.is_drift and drift.differences == (np.inf,) * 3
+    score_pictures(place, change=np.nan)
+    drift = clip_drifts(place, 100)["NVIDIA L40S"]
+    assert not drift.is_drift and drift.differences == (0.0,) * 3
 
 
 def test_the_same_samples_are_drawn_every_time(place: Path) -> None:
