@@ -113,6 +113,12 @@ def _check_length(folder: Path, recipe: Recipe) -> None:
     recipe.check_length(image_tokens(folder / "gpt"))
 
 
+def _check_meissonic(folder: Path, recipe: Recipe) -> None:
+    from bakeoff.samplers.meissonic import check_recipe
+
+    check_recipe(folder, recipe)
+
+
 def _check_maskgit(folder: Path, recipe: Recipe) -> None:
     from bakeoff.samplers.maskgit import check_recipe
 
@@ -125,6 +131,7 @@ MEISSONIC = Architecture(
     parts=("transformer", "vqvae"),
     sampler="bakeoff.samplers.meissonic:MeissonicSampler",
     has_resolution=True,
+    check=_check_meissonic,
 )
 LLAMAGEN = Architecture(
     name="LlamaGen",

@@ -99,9 +99,8 @@ class _Position:
         self.uniform = streams.uniform("tokens", 0, (steps,))  # [B, N]
         self.argmax_from = steps if recipe.argmax_from is None else recipe.argmax_from
         self.redraw = Redraw(recipe.differential) if recipe.differential else None
-        self.predicted: Tensor | None = None  # log-probabilities [B, V] before any redraw
+        self.drawn: Tensor | None = None  # log-probabilities [B, V] that the token was drawn from
         self.previous: Tensor | None = None  # those of the position before
-        self.drawn: Tensor | None = None  # those that the token was drawn from
 
     def draw(self, logits: Tensor, step: int) -> Tensor:
         """Return tokens [B] from guided logits [B, V]."""
@@ -109,19 +108,19 @@ class _Position:
         if recipe.noise:
             normal = self.streams.normal("regularization", step, logits.shape[1:])
             logits = regularize(logits, normal, noise_deviation(recipe.noise, step, self.steps))
-        self.previous, self.predicted = self.predicted, temper(logits, recipe.temperature)
-        changed = self.redraw(self.predicted) if self.redraw else self.predicted
+        predicted = temper(logits, recipe.temperature)
+        changed = self.redraw(predicted) if self.redraw else predicted
+        self.previous = self.drawn
         self.drawn = truncate(changed, recipe.top_k, recipe.top_p)
         temperature = 0.0 if step >= self.argmax_from else recipe.temperature
         return draw(self.drawn, self.uniform[:, step], temperature)
 
     def record(self, tokens: Tensor, step: int) -> StepRecord:
         """Return what a callback sees of tokens [B, N] after a step."""
-        assert self.predicted is not None
         assert self.drawn is not None
-        change = torch.full_like(self.predicted[:, 0], torch.nan)
+        change = torch.full_like(self.drawn[:, 0], torch.nan)
         if self.previous is not None:
-            change = divergence(self.predicted, self.previous)
+            change = divergence(self.drawn, self.previous)
         return StepRecord(
             step=step,
             phase="forward",

@@ -30,10 +30,11 @@ class Classes:
         self.names = tuple(names)
 
     @classmethod
-    def from_folder(cls, folder: str | Path, count: int) -> Self:
+    def from_folder(cls, folder: str | Path, count: int | None = None) -> Self:
         """Return the `count` classes of a checkpoint by its `classes.json`.
 
-        Without that file 1000 classes are ImageNet's, and others have only numbers.
+        Without that file 1000 classes are ImageNet's, and others have only numbers. Without `count`
+        the classes are as many as the file names, or else taken for ImageNet's.
 
         Raises:
             InputError: the file cannot be read, or does not hold so many names.
@@ -41,7 +42,9 @@ class Classes:
         file = Path(folder) / FILE
         if file.exists():
             return cls(_read_names(file, count))
-        return cls(imagenet_names() if count == IMAGENET else [str(id) for id in range(count)])
+        if count in (None, IMAGENET):
+            return cls(imagenet_names())
+        return cls([str(id) for id in range(count)])
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -60,8 +63,8 @@ class Classes:
             ids.setdefault(_key(name), []).append(id)
         return ids
 
-    def find(self, prompt: str) -> int:
-        """Return the id of the class that a prompt names.
+    def find(self, prompt: str, field: str = "prompt") -> int:
+        """Return the id of the class that a prompt names; `field` is its name in errors.
 
         Raises:
             InputError: it names none, or several.
@@ -71,10 +74,10 @@ class Classes:
             found = self._ids.get(key) or self._by_number(key)
             if len(found) > 1:
                 spelled = " or ".join(repr(self.labels[id]) for id in found)
-                raise InputError(f"prompt {shown(prompt)} names several classes: say {spelled}")
+                raise InputError(f"{field} {shown(prompt)} names several classes: say {spelled}")
             if found:
                 return found[0]
-        raise self._unknown(prompt, key)
+        raise self._unknown(f"{field} {shown(prompt)}", key)
 
     def _by_number(self, key: str) -> list[int]:
         """Return the class of "517", or of "crane (517)" if that is its name."""
@@ -86,7 +89,7 @@ class Classes:
         fits = id < len(self.names) and name in (None, _key(self.names[id]))
         return [id] if fits else []
 
-    def _unknown(self, prompt: str, key: str) -> InputError:
+    def _unknown(self, told: str, key: str) -> InputError:
         numbered = _NUMBERED.fullmatch(key)
         name = numbered[1] if numbered else key
         nearest = get_close_matches(name[:LONGEST], self._ids, n=1)
@@ -95,7 +98,7 @@ class Classes:
             if nearest
             else f"say a name, as {self.labels[0]!r}, or a number from 0 to {len(self.names) - 1}"
         )
-        return InputError(f"prompt {shown(prompt)} names none of the model's classes; {hint}")
+        return InputError(f"{told} names none of the model's classes; {hint}")
 
 
 def imagenet_names() -> list[str]:
@@ -109,7 +112,7 @@ def _key(name: str) -> str:
     return " ".join(name.casefold().split())
 
 
-def _read_names(file: Path, count: int) -> list[str]:
+def _read_names(file: Path, count: int | None) -> list[str]:
     try:
         names = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -123,6 +126,6 @@ def _read_names(file: Path, count: int) -> list[str]:
             raise InputError(
                 f"{file}: class names must be texts of 1 to {LONGEST} characters, got {shown(name)}"
             )
-    if len(names) != count:
+    if count not in (None, len(names)):
         raise InputError(f"{file}: must name {count} classes as the model has, got {len(names)}")
     return names

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from bakeoff.samplers.errors import InputError, cut, unknown
-from bakeoff.samplers.recipe_text import word
+from bakeoff.samplers.few_steps import check_few_steps, check_noise
+from bakeoff.samplers.recipe_text import number, word
 
 if TYPE_CHECKING:
     from bakeoff.samplers.recipe import Recipe
@@ -43,6 +44,7 @@ def check_combination(recipe: "Recipe") -> None:
     _check_guidance(recipe)
     _check_temperature(recipe)
     _check_order(recipe)
+    check_few_steps(recipe)
     foreign = [name for name in recipe.changed if name in MASKED_ONLY]
     if recipe.jacobi and foreign:
         raise InputError(
@@ -55,7 +57,8 @@ def check_family(recipe: "Recipe", family: str) -> None:
     """Check that every choice of a recipe means something to a family of models.
 
     Raises:
-        InputError: a choice does not apply to it, or it needs one that is not there.
+        InputError: a choice does not apply to it or has no effect, or it needs one that is not
+            there.
     """
     if family not in FAMILIES:
         raise unknown("family", family, FAMILIES)
@@ -64,6 +67,7 @@ def check_family(recipe: "Recipe", family: str) -> None:
     reason = misfit(recipe, family)
     if reason is not None:
         raise InputError(reason)
+    check_noise(recipe)
 
 
 def check_length(recipe: "Recipe", tokens: int) -> None:
@@ -82,6 +86,21 @@ def check_length(recipe: "Recipe", tokens: int) -> None:
         raise InputError(
             f"recipe argmax_from={recipe.argmax_from} must be below {tokens}: "
             f"the model draws {tokens} tokens, counted from 0"
+        )
+    check_redrawn(recipe, tokens - 1)  # the first is compared with nothing
+
+
+def check_redrawn(recipe: "Recipe", tokens: int) -> None:
+    """Check that the percentage of differential sampling is a token at least, of so many.
+
+    Raises:
+        InputError: it is less, so that none is ever redrawn.
+    """
+    if recipe.differential and int(tokens * recipe.differential.percent / 100) == 0:
+        percent = number(recipe.differential.percent)
+        raise InputError(
+            f"recipe differential={percent} has no effect: {percent} percent of the {tokens} "
+            "tokens that can be redrawn is less than one of them"
         )
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from bakeoff.samplers.choices import Zigzag
-from bakeoff.samplers.combinations import check_drawn_mask
+from bakeoff.samplers.combinations import check_drawn_mask, check_redrawn
 from bakeoff.samplers.cost import rows
 from bakeoff.samplers.distribution import (
     Rows,
@@ -93,6 +93,7 @@ def sample_masked(
     """
     recipe.check_family("masked")
     check_drawn_mask(recipe, mask_code is not None)
+    check_redrawn(recipe, start[0].numel())
     loop = _Loop(predict, start, mask_token_id, recipe, streams, callback, mask_code)
     tokens = start
     for step in range(loop.steps):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from bakeoff.samplers.class_guided import ClassGuidedNetwork
-from bakeoff.samplers.classes import Classes
+from bakeoff.samplers.classes import FILE, Classes
 from bakeoff.samplers.combinations import check_drawn_mask
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.guided import sample_in_groups
@@ -27,6 +27,8 @@ from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.sampler import Generation, check_batch
 from bakeoff.samplers.stopwatch import Stopwatch
 from bakeoff.samplers.trace import Callback
+
+NEGATIVE = "recipe negative_prompt"  # in errors
 
 
 class MaskGITSampler:
@@ -133,7 +135,9 @@ class MaskGITSampler:
         """
         labels = [self.classes.find(prompt) for prompt in prompts]
         negative = recipe.negative_prompt
-        without = self.classes.find(negative) if negative else self.transformer.config.dropped
+        without = self.transformer.config.dropped
+        if negative:
+            without = self.classes.find(negative, NEGATIVE)
         return ClassGuidedNetwork(self.transformer, labels, without, clock)
 
     def decode(self, tokens: Tensor) -> Tensor:
@@ -142,12 +146,16 @@ class MaskGITSampler:
 
 
 def check_recipe(folder: Path, recipe: Recipe) -> None:
-    """Check that a recipe suits the form in a checkpoint folder; loads nothing.
+    """Check that a recipe suits the form in a checkpoint folder and its classes; loads no weights.
 
     Raises:
-        InputError: it does not.
+        InputError: it does not, or the file of classes is wrong.
     """
     check_original(recipe, is_original(folder))
+    negative = recipe.negative_prompt
+    # without names the weights alone tell how many numbers there are
+    if negative and (not negative.isdigit() or (folder / FILE).exists()):
+        Classes.from_folder(folder).find(negative, NEGATIVE)
 
 
 def check_original(recipe: Recipe, original: bool) -> None:

@@ -1,14 +1,15 @@
 """Meissonic and its relatives: a checkpoint folder and a recipe to pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bakeoff.samplers.errors import InputError
+from bakeoff.samplers.combinations import check_drawn_mask, check_redrawn
+from bakeoff.samplers.errors import InputError, shown
 from bakeoff.samplers.exactness import keep_bits
 from bakeoff.samplers.guided import GuidedNetwork, sample_in_groups
 from bakeoff.samplers.networks.checkpoint import hash_model, load_config, load_state, load_weights
@@ -85,8 +86,7 @@ class MeissonicSampler:
         nn.Module.to(text_encoder.model, device)
         factor = tokenizer.config.factor
         if resolution is None:
-            tokens = entries.get("sample_size")
-            side = tokens * factor if tokens else RELEASED_SIDES[config.downsample]
+            side = _tokens_a_side(folder, entries, factor) * factor
             resolution = (side, side)
         _check_resolution(resolution, factor * (2 if config.downsample else 1))
         return cls(
@@ -149,6 +149,31 @@ class MeissonicSampler:
     def decode(self, tokens: Tensor) -> Tensor:
         """Return images [B, 3, H, W] of tokens [B, h, w], one by one: no neighbour counts."""
         return torch.cat([self.tokenizer.decode(image) for image in tokens.split(1)])
+
+
+def check_recipe(folder: Path, recipe: Recipe) -> None:
+    """Check that a recipe suits the configuration in a checkpoint folder; loads nothing.
+
+    Raises:
+        InputError: it does not, or the configuration cannot be read.
+    """
+    check_drawn_mask(recipe, drawable=False)
+    entries = load_config(folder / "transformer")
+    factor = VQConfig.from_dict(load_config(folder / "vqvae")).factor
+    check_redrawn(recipe, _tokens_a_side(folder, entries, factor) ** 2)
+
+
+def _tokens_a_side(folder: Path, entries: Mapping[str, Any], factor: int) -> int:
+    """Return how many tokens, of `factor` pixels, a picture has a side unless it is told."""
+    tokens = entries.get("sample_size")
+    if tokens is None:
+        return RELEASED_SIDES[MeissonicConfig.from_dict(entries).downsample] // factor
+    if type(tokens) is not int or tokens < 1:
+        raise InputError(
+            f"{folder / 'transformer/config.json'}: sample_size must be a whole number from 1, "
+            f"got {shown(tokens)}"
+        )
+    return tokens
 
 
 def _check_resolution(resolution: tuple[int, int], unit: int) -> None:

@@ -193,7 +193,8 @@ class Recipe(BaseModel):
         """Check that every choice means something to a family of models.
 
         Raises:
-            InputError: a choice does not apply to it, or it needs one that is not there.
+            InputError: a choice does not apply to it or has no effect, or it needs one that is not
+                there.
         """
         check_family(self, family)
 

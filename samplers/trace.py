@@ -18,7 +18,10 @@ class StepRecord:
     Of the distributions that tokens were drawn from, per image and nan where there is none:
     entropy [B]: mean over the drawn tokens, in nats; divergence [B]: mean KL divergence from the
     last draw of the step before, over the tokens drawn in both; redrawn [B]: share of the drawn
-    tokens that differential sampling drew from the change.
+    tokens that differential sampling drew from the change. An autoregressive model draws none
+    twice: its divergence is from the position before. A pass of Jacobi decoding draws all of its
+    window that was not known, and its divergence is from the pass before, over the positions that
+    both predict.
     """
 
     step: int

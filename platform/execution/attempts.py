@@ -4,8 +4,9 @@ An exception is caught where it is raised. A crash in native code, the system's 
 and the watchdog take the process along; Ray starts another one and gives it the shard again. It
 finds the note and goes on as after an exception: what was at work is refused as a whole, and so
 halved, down to each item alone, which fails after `TRIES` deaths. As many at reading or writing a
-shard stop the run, as storage that stays down does: no item is to blame. A node that went away with
-its worker, such as one that was preempted, blames nobody, and neither does the death of a whole run.
+shard stop the run, as storage that stays down does: no item is to blame. A node that went away
+with its worker, such as one that was preempted, blames nobody, and neither does the death of a
+whole run.
 """
 
 from collections.abc import Hashable, Iterator, Sequence

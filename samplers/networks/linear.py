@@ -2,8 +2,9 @@
 
 PyTorch gives float32 products to another library, whose kernels are half as fast on some processors
 (AMD EPYC: 105 against 240 GFLOP/s on one core). oneDNN also adds the bias and applies GELU while a
-tile of the result is still in registers. Its rows have the same bits whatever their number, from
-two on.
+tile of the result is still in registers. Rows of float32 have the same bits whatever their number,
+from two on. Kernels for bfloat16 that multiply by tiles (AMX) sum in an order that follows from the
+number of rows, so there it is always the same number: whole blocks.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 ROWS = 16  # enough for the kernels to treat every row alike, with one thread or several
+HALF_ROWS = 256  # of every bfloat16 product: smaller blocks read the weight more often, larger pad
 FUSED = hasattr(torch.ops.mkldnn, "_linear_pointwise")  # absent from builds without oneDNN
 
 
@@ -36,7 +38,20 @@ def _product(x: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool) -> Tens
 
 def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool) -> Tensor:
     name, algorithm = ("gelu", "tanh") if gelu else ("none", "")
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, name, [], algorithm)
+
+    def product(rows: Tensor) -> Tensor:
+        return torch.ops.mkldnn._linear_pointwise(rows, weight, bias, name, [], algorithm)
+
+    return product(x) if x.dtype == torch.float32 else _by_blocks(product, x)
+
+
+def _by_blocks(product: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Apply a product to the rows of x [..., D], always to as many; zeros fill up the last."""
+    rows = x.reshape(-1, x.shape[-1])
+    *whole, last = rows.split(HALF_ROWS)
+    filled = F.pad(last, (0, 0, 0, HALF_ROWS - len(last)))
+    out = torch.cat([product(block) for block in (*whole, filled)])
+    return out[: len(rows)].view(*x.shape[:-1], -1)
 
 
 _opaque = torch.library.custom_op(

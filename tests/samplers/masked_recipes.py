@@ -42,9 +42,11 @@ CHOSEN = (
 
 def made_or_none(texts: tuple[str, ...]) -> Recipe | None:
     try:
-        return Recipe.from_text(" ".join(text for text in texts if text))
+        recipe = Recipe.from_text(" ".join(text for text in texts if text))
+        recipe.check_family("masked")
     except InputError:
         return None
+    return recipe
 
 
 RECIPES = st.tuples(*CHOSEN).map(made_or_none).filter(bool)

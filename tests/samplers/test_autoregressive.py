@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from bakeoff.samplers.autoregressive import WARM_UP, Redraw, TokenSequences, generate_tokens
 from bakeoff.samplers.choice_table import CHOICES, Choice
 from bakeoff.samplers.cost import guided_positions, token_evaluations
-from bakeoff.samplers.distribution import temper, truncate
+from bakeoff.samplers.distribution import LEAST, temper, truncate
 from bakeoff.samplers.errors import InputError
 from bakeoff.samplers.jacobi import decode_jacobi
 from bakeoff.samplers.networks.checkpoint import load_state, load_weights
@@ -198,6 +198,17 @@ def test_a_callback_sees_every_position(network: LlamaGenTransformer) -> None:
     redrawn = torch.stack([record.redrawn for record in seen])
     assert not redrawn[:WARM_UP].any()
     assert set(redrawn.unique().tolist()) == {0.0, 1.0}
+
+
+def test_divergence_is_of_what_tokens_were_drawn_from(network: LlamaGenTransformer) -> None:
+    seen: list[StepRecord] = []
+    certain = Recipe.from_text("top_k=1")
+    drawn = generate_tokens(network, *conditions(3), certain, Streams(range(3)), seen.append).tokens
+    changed = (drawn[:, 1:] != drawn[:, :-1]).float()
+    assert 0 < changed.mean() < 1
+    found = torch.stack([record.divergence for record in seen[1:]], dim=1)
+    torch.testing.assert_close(found, -LEAST * changed)
+    assert all(record.entropy.tolist() == [0, 0, 0] for record in seen)
 
 
 def test_redraw_waits_then_replaces_the_lowest_changes_of_each_image() -> None:

@@ -1,7 +1,9 @@
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -92,6 +94,43 @@ def test_positions_beyond_the_tokens_of_a_model_are_refused_before_it_loads(choi
     last = "guidance_scale=2 guidance_interval=0..64 argmax_from=63"
     check_recipe("tiny-llamagen", Recipe.from_text(last))
     check_recipe("tiny-meissonic", Recipe.from_text("steps=4"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("tiny-meissonic", "steps=4 drawn_mask=suppress", "predicts codes alone, never the mask"),
+        ("tiny-meissonic", "steps=4 differential=1", "1 percent of the 64 tokens"),
+        (CHECKPOINT, "steps=4 differential=1e-4", r"0\.0001 percent of the \d+ tokens"),
+        ("tiny-llamagen", "differential=1", "1 percent of the 63 tokens"),
+        (
+            "tiny-maskgit",
+            'steps=4 guidance_scale=2 negative_prompt="blurry"',
+            "^recipe negative_prompt 'blurry' names none of the model's classes; say a name",
+        ),
+    ],
+)
+def test_what_a_model_cannot_do_is_refused_before_it_loads(
+    name: str | Path, text: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        check_recipe(name, Recipe.from_text(text))
+
+
+@pytest.mark.parametrize("tokens", [0, -8, "8", True])
+def test_a_wrong_number_of_tokens_is_refused_before_it_loads(tmp_path: Path, tokens: Any) -> None:
+    for part, config in (("transformer", {"sample_size": tokens}), ("vqvae", {})):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=f"sample_size must be a whole .* from 1, got {tokens!r}$"):
+        check_recipe(tmp_path, Recipe(steps=4))
+
+
+def test_what_a_model_can_do_is_taken_before_it_loads() -> None:
+    check_recipe("tiny-meissonic", Recipe.from_text("steps=4 differential=2"))
+    check_recipe("tiny-maskgit", Recipe.from_text("steps=4 drawn_mask=remask"))
+    guided = Recipe.from_text('steps=4 guidance_scale=2 negative_prompt="a red circle"')
+    check_recipe("tiny-maskgit", guided)
 
 
 def test_layout_tells_the_family(tmp_path: Path) -> None:

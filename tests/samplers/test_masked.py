@@ -335,13 +335,19 @@ def test_adding_a_choice_does_not_shift_the_noise_of_others() -> None:
 
 
 def test_differential_sampling_spares_the_first_and_the_last_step() -> None:
-    # Of two steps none is between; of three the middle one is redrawn.
-    for steps, equal in ((2, True), (3, False)):
-        plain, redrawn = (
-            sample(f"steps={steps} {change}", [0, 1, 2]).tokens
-            for change in ("", "differential=100")
-        )
-        assert plain.equal(redrawn) is equal
+    records: list[StepRecord] = []
+    redrawn = sample("steps=3 differential=100", [0, 1, 2], records.append).tokens
+    assert [record.redrawn.tolist() for record in records] == [[0] * 3, [1] * 3, [0] * 3]
+    assert not redrawn.equal(sample("steps=3", [0, 1, 2]).tokens)
+
+
+def test_a_percentage_of_no_token_is_refused() -> None:
+    tokens = GRID[0] * GRID[1]
+    least = 100 / tokens
+    sample(f"steps=3 differential={least + 0.01:.2f}", [0])
+    percent = f"{least - 0.01:.2f}"
+    with pytest.raises(InputError, match=f"differential={percent} .* of the {tokens} tokens"):
+        sample(f"steps=3 differential={percent}", [0])
 
 
 @pytest.mark.parametrize("preset", ["paper", "official"])

@@ -143,6 +143,19 @@ def test_what_becomes_of_a_drawn_mask_is_chosen(
         check_recipe(folders["jax"], recipe)
 
 
+def test_negative_prompts_are_checked_by_the_names_that_need_no_weights(tmp_path: Path) -> None:
+    guided = "steps=4 guidance_scale=4"
+    for known in ("tench", "9999"):  # how many numbers there are the weights tell
+        check_recipe(tmp_path, Recipe.from_text(f'{guided} negative_prompt="{known}"'))
+    with pytest.raises(InputError, match=r"^recipe negative_prompt 'blurry' names none"):
+        check_recipe(tmp_path, Recipe.from_text(f'{guided} negative_prompt="blurry"'))
+    (tmp_path / "classes.json").write_text('["hen", "owl"]')
+    check_recipe(tmp_path, Recipe.from_text(f'{guided} negative_prompt="a hen"'))
+    for unknown in ("tench", "2"):
+        with pytest.raises(InputError, match=rf"^recipe negative_prompt '{unknown}' names none"):
+            check_recipe(tmp_path, Recipe.from_text(f'{guided} negative_prompt="{unknown}"'))
+
+
 def test_trace_shows_the_order_of_halton(samplers: dict[str, MaskGITSampler]) -> None:
     records: list[StepRecord] = []
     recipe = Recipe.from_text("steps=6 schedule=linear order=halton")

@@ -509,6 +509,10 @@ def test_positions_beyond_a_models_tokens_are_refused() -> None:
         guided.check_length(69)
     with pytest.raises(InputError, match=r"argmax_from=64 must be below 64: .* draws 64 tokens"):
         argmax.check_length(64)
+    scarce = Recipe.from_text("differential=1")
+    scarce.check_length(101)
+    with pytest.raises(InputError, match="differential=1 has no effect: 1 percent of the 99 token"):
+        scarce.check_length(100)
     with pytest.raises(InputError) as caught:
         Recipe(guidance_scale=2.0, negative_prompt="x" * 10_000).check_family("autoregressive")
     assert len(str(caught.value)) < 200

@@ -40,6 +40,25 @@ def test_rows_have_the_same_bits_from_two_on(product: object) -> None:
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("product", [linear, linear_gelu])
+@pytest.mark.parametrize("inputs", [768, 1024, 4096])
+def test_rows_in_bfloat16_have_the_same_bits_too(product: object, inputs: int) -> None:
+    """Kernels of processors with AMX choose another order of summation where rows are few."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(6, 141, inputs, generator=generator).bfloat16()
+    weight = torch.randn(192, inputs, generator=generator).bfloat16()
+    bias = torch.randn(192, generator=generator).bfloat16()
+    whole = product(x, weight, bias)  # type: ignore[operator]
+    assert whole.shape == (6, 141, 192)
+    for images in range(1, 6):
+        part = product(x[:images], weight, bias)  # type: ignore[operator]
+        assert part.equal(whole[:images])
+    for rows in (1, 2, 16, 100):
+        part = product(x[3, 7 : 7 + rows], weight, bias)  # type: ignore[operator]
+        assert part.equal(whole[3, 7 : 7 + rows])
+
+
+@torch.inference_mode()
 def test_no_rows_give_no_rows() -> None:
     assert linear(torch.zeros(0, 48), torch.zeros(80, 48)).shape == (0, 80)
 
