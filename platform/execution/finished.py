@@ -4,12 +4,14 @@ Their models have no location, so that a run of the study has nothing to make, a
 folder lacks, or what cannot be read, are failures.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,6 +44,7 @@ from bakeoff.samplers.recipe import Recipe
 from bakeoff.samplers.tiny.grammar import check_expectation
 
 AT_ONCE = 32  # pictures in memory
+EXPECTATIONS = "expectations"  # of a study's text: their hashes by prompt_id
 MOST_MISSING = 10  # times as many pictures as there are
 Pixels = NDArray[np.uint8]  # [H, W, 3]
 Found = Mapping[tuple[str, str, int], Picture]  # by entry, prompt_id and seed
@@ -89,6 +92,7 @@ def read_finished(
     entries = with_baseline((_entry(firsts[one], seeds) for one in names), baseline)
     chosen = tuple(metrics or able)
     told = {"name": name, "images": str(folder), "metrics": list(chosen), "baseline": baseline}
+    told[EXPECTATIONS] = {p.prompt_id: _hash(p.expectation) for p in prompts if p.expectation}
     study = Study(name, yaml.safe_dump(told), OWN_PROMPTS, prompts, entries, chosen)
     if study.images > (MOST_MISSING + 1) * len(pictures):
         raise InputError(
@@ -114,9 +118,11 @@ def take_in(finished: Finished, store: Store) -> None:
     """Write into a store what it lacks of the pictures, and what is wrong with the others.
 
     Raises:
-        InputError: a picture is another one than the sample that is stored in its place, a part of
-            the store cannot be read, or a run is writing it.
+        InputError: a picture is another one than the sample that is stored in its place, a prompt
+            expects something else than what its pictures were judged by, a part of the store cannot
+            be read, or a run is writing it.
     """
+    _check_expectations(finished, store)
     stored = _pairs(store, "samples", "sample_id", "pixel_hash")
     failed = _pairs(store, "failures", "sample_id", "message")
     hashes = dict(stored)
@@ -130,6 +136,25 @@ def take_in(finished: Finished, store: Store) -> None:
                 told = [one for one in news if (one.item.sample_id, str(one.error)) not in failed]
                 writer.samples(entry, [one for one in news if one.pixels is not None])
                 writer.failures(entry, [one for one in told if one.error])
+
+
+def _hash(expectation: Mapping[str, Any]) -> str:
+    return sha256(json.dumps(expectation, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _check_expectations(finished: Finished, store: Store) -> None:
+    """Refuse another expectation than before: scores of it are not made again."""
+    lines = {one.prompt.prompt_id: one.line for one in finished.found.values()}
+    new = yaml.safe_load(finished.study.text)[EXPECTATIONS]
+    for text in set(store.read("runs", ["study"])["study"].to_pylist()):
+        told = yaml.safe_load(text or "")
+        judged_by = told.get(EXPECTATIONS, {}) if isinstance(told, dict) else {}
+        for prompt_id in new.keys() & judged_by.keys():
+            if new[prompt_id] != judged_by[prompt_id]:
+                raise InputError(
+                    f"{METADATA}:{lines[prompt_id]}: prompt {shown(prompt_id)} expects something "
+                    "else than what its stored pictures were judged by: name another store"
+                )
 
 
 class _Seen(NamedTuple):

@@ -197,6 +197,18 @@ def test_expectations_that_the_detector_does_not_know_are_not_judged_by_it(tmp_p
         read_finished(folder, "trial", ["composition"])
 
 
+def test_another_expectation_is_refused(tmp_path: Path) -> None:
+    blue = {"tag": "single_object", "include": [{"class": "circle", "count": 1, "color": "blue"}]}
+    folder = write(tmp_path / "folder", line("a.png", expectation=blue))
+    take(folder, tmp_path / "store")
+    take(folder, tmp_path / "store")
+    more = line("b.png", prompt="a blue circle", expectation=blue)
+    take(write(tmp_path / "folder", line("a.png", expectation=blue), more), tmp_path / "store")
+    mended = write(tmp_path / "folder", more, line("a.png", expectation=RED))
+    with pytest.raises(InputError, match=rf"{METADATA}:2: prompt '.*' expects something else"):
+        take(mended, tmp_path / "store")
+
+
 def test_sizes_and_kinds_of_pictures_may_differ(tmp_path: Path) -> None:
     folder = write(tmp_path / "in", *(line(f"{n}.png", prompt=f"dog {n}") for n in range(3)))
     Image.new("RGBA", (6, 4)).save(folder / "0.png")
