@@ -91,8 +91,13 @@ def read_finished(
     names = dict.fromkeys(one.entry for one in pictures)
     entries = with_baseline((_entry(firsts[one], seeds) for one in names), baseline)
     chosen = tuple(metrics or able)
-    told = {"name": name, "images": str(folder), "metrics": list(chosen), "baseline": baseline}
-    told[EXPECTATIONS] = {p.prompt_id: _hash(p.expectation) for p in prompts if p.expectation}
+    told = {
+        "name": name,
+        "images": str(folder),
+        "metrics": list(chosen),
+        "baseline": baseline,
+        EXPECTATIONS: {p.prompt_id: _hash(p.expectation) for p in prompts if p.expectation},
+    }
     study = Study(name, yaml.safe_dump(told), OWN_PROMPTS, prompts, entries, chosen)
     if study.images > (MOST_MISSING + 1) * len(pictures):
         raise InputError(
