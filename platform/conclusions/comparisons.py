@@ -6,6 +6,7 @@ together, the more it takes for any one of them to be called better or worse.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from bakeoff.evaluators.comparison import (
 )
 from bakeoff.evaluators.statistics import Estimate, Interval, WinRate, win_rate_of_counts
 from bakeoff.evaluators.stopping import Course, courses
-from bakeoff.platform.conclusions.outcomes import Outcomes, outcomes
+from bakeoff.platform.conclusions.outcomes import Chosen, Outcomes, outcomes
 from bakeoff.platform.queries.views import Views
 from bakeoff.platform.studies.metrics import build_metric
 from bakeoff.platform.studies.rule import Rule, read_stopping
@@ -117,28 +118,11 @@ def judgements(
     return sorted(both, key=lambda one: (one.entry, one.opponent))
 
 
-def meetings(
-    views: Views,
-    study: str,
-    metric: str,
-    *,
-    entry: str | None = None,
-    opponent: str | None = None,
-    task: str | None = None,
-    prompt_ids: Sequence[str] | None = None,
-) -> list[Meeting]:
-    """Return what entries have in common with an opponent, or each two entries of a study, once."""
+def meetings(views: Views, study: str, metric: str, **chosen: Unpack[Chosen]) -> list[Meeting]:
+    """Return what the chosen pairs of a study's entries have in common, as `outcomes` does."""
     stopping = read_stopping(views, study)
     rule = stopping.rule if stopping else None
-    met = outcomes(
-        views,
-        study,
-        metric,
-        entry=entry,
-        opponent=opponent,
-        task=task,
-        prompt_ids=prompt_ids,
-    )
+    met = outcomes(views, study, metric, **chosen)
     return [meeting_of(one, metric, rule) for one in met]
 
 

@@ -7,7 +7,7 @@ compared in a fraction of a second where a join of millions of rows with themsel
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,57 +135,51 @@ class Scores:
         return np.add.reduceat(found.view(np.int8), self._starts, dtype=np.int32).astype(np.int64)
 
 
-def scores_of(
-    views: Views,
-    study: str,
-    metric: str,
-    *,
-    task: str | None = None,
-    prompt_ids: Sequence[str] | None = None,
-) -> Scores:
-    """Return a study's scores on a metric: of all prompts, those of a task, or those named."""
-    if task is None and prompt_ids is None:
-        return views.kept(_read_scores, study, metric)
-    return _read_scores(views, study, metric, task, prompt_ids)
+class Prompts(TypedDict, total=False):
+    """Which prompts: all, those of a task, or those named."""
+
+    task: str | None
+    prompt_ids: Sequence[str] | None
 
 
-def _read_scores(
-    views: Views,
-    study: str,
-    metric: str,
-    task: str | None = None,
-    prompt_ids: Sequence[str] | None = None,
-) -> Scores:
+class Chosen(Prompts, total=False):
+    """Which pairs of entries, beside: one against another, all against one, or each two once.
+
+    Where no opponent is named the first of two in the study's order is the entry.
+    """
+
+    entry: str | None
+    opponent: str | None
+
+
+def scores_of(views: Views, study: str, metric: str, **prompts: Unpack[Prompts]) -> Scores:
+    """Return a study's scores on a metric; those of all prompts are kept with the views."""
+    if any(one is not None for one in prompts.values()):
+        return _read_scores(views, study, metric, **prompts)
+    return views.kept(_read_scores, study, metric)
+
+
+def _read_scores(views: Views, study: str, metric: str, **prompts: Unpack[Prompts]) -> Scores:
     asked = {
         row["entry"]: row["asked"] or ENDLESS for row in views.query("entry_places", study=study)
     }
+    prompt_ids = prompts.get("prompt_ids")
     found = views.columns(
         "metric_values",
         study=study,
         metric=metric,
-        task=task,
+        task=prompts.get("task"),
         prompt_ids=None if prompt_ids is None else list(prompt_ids),
     )
     return Scores(asked, **found)
 
 
-def outcomes(
-    views: Views,
-    study: str,
-    metric: str,
-    *,
-    entry: str | None = None,
-    opponent: str | None = None,
-    task: str | None = None,
-    prompt_ids: Sequence[str] | None = None,
-) -> list[Outcomes]:
-    """Return an entry against an opponent, all against one, or each two once, in order of names.
-
-    Where no opponent is named the first of two in the study's order is the entry. Prompts are all,
-    those of a task, or those named.
-    """
-    scores = scores_of(views, study, metric, task=task, prompt_ids=prompt_ids)
-    met = (scores.of(*both) for both in _couples(scores.entries, entry, opponent))
+def outcomes(views: Views, study: str, metric: str, **chosen: Unpack[Chosen]) -> list[Outcomes]:
+    """Return what the chosen pairs of entries have on the chosen prompts, in order of names."""
+    prompts = Prompts(task=chosen.get("task"), prompt_ids=chosen.get("prompt_ids"))
+    scores = scores_of(views, study, metric, **prompts)
+    couples = _couples(scores.entries, chosen.get("entry"), chosen.get("opponent"))
+    met = (scores.of(*both) for both in couples)
     return sorted((one for one in met if one), key=lambda one: (one.entry, one.opponent))
 
 

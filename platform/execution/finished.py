@@ -4,14 +4,12 @@ Their models have no location, so that a run of the study has nothing to make, a
 folder lacks, or what cannot be read, are failures.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +18,12 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from bakeoff.platform.execution.expectations import (
+    KEY,
+    check_expectations,
+    expectation_hashes,
+    unknown_to_detector,
+)
 from bakeoff.platform.execution.heartbeat import beating, check_alone
 from bakeoff.platform.execution.isolation import TRIES, Failure, failure_rows
 from bakeoff.platform.execution.picture_folder import METADATA, Picture, read_pictures
@@ -41,10 +45,8 @@ from bakeoff.platform.studies.study import (
 from bakeoff.samplers.errors import InputError, shown
 from bakeoff.samplers.plugins import NAME
 from bakeoff.samplers.recipe import Recipe
-from bakeoff.samplers.tiny.grammar import check_expectation
 
 AT_ONCE = 32  # pictures in memory
-EXPECTATIONS = "expectations"  # of a study's text: their hashes by prompt_id
 MOST_MISSING = 10  # times as many pictures as there are
 Pixels = NDArray[np.uint8]  # [H, W, 3]
 Found = Mapping[tuple[str, str, int], Picture]  # by entry, prompt_id and seed
@@ -80,10 +82,10 @@ def read_finished(
     benchmark = Benchmark(OWN_PROMPTS, "", {"all": lambda: prompts}, has_expectations)
     check_metrics(metrics, OWN_PROMPTS, benchmark)
     judges = {one for one, entry in METRICS.own.items() if entry.needs_expectations}
-    unknown_to_them = next(filter(None, map(_unknown_to_judges, pictures)), None)
-    if unknown_to_them and judges.intersection(metrics):
-        raise InputError(unknown_to_them)
-    left_out = judges if unknown_to_them else set()
+    unknown = next(filter(None, map(unknown_to_detector, pictures)), None)
+    if unknown and judges.intersection(metrics):
+        raise InputError(unknown)
+    left_out = judges if unknown else set()
     own = METRICS.own.items()
     able = [one for one, entry in own if not lacks(entry, benchmark) and one not in left_out]
     seeds = tuple(sorted({one.seed for one in pictures}))
@@ -96,7 +98,7 @@ def read_finished(
         "images": str(folder),
         "metrics": list(chosen),
         "baseline": baseline,
-        EXPECTATIONS: {p.prompt_id: _hash(p.expectation) for p in prompts if p.expectation},
+        KEY: expectation_hashes(pictures),
     }
     study = Study(name, yaml.safe_dump(told), OWN_PROMPTS, prompts, entries, chosen)
     if study.images > (MOST_MISSING + 1) * len(pictures):
@@ -109,16 +111,6 @@ def read_finished(
     return Finished(study, found)
 
 
-def _unknown_to_judges(picture: Picture) -> str | None:
-    """Say what of an expectation no metric of Bakeoff's own can see; None if there is nothing."""
-    try:
-        if picture.prompt.expectation is not None:
-            check_expectation(picture.prompt.expectation)
-    except InputError as error:
-        return f"{METADATA}:{picture.line}: {error}"
-    return None
-
-
 def take_in(finished: Finished, store: Store) -> None:
     """Write into a store what it lacks of the pictures, and what is wrong with the others.
 
@@ -127,7 +119,7 @@ def take_in(finished: Finished, store: Store) -> None:
             expects something else than what its pictures were judged by, a part of the store cannot
             be read, or a run is writing it.
     """
-    _check_expectations(finished, store)
+    check_expectations(list(finished.found.values()), store)
     stored = _pairs(store, "samples", "sample_id", "pixel_hash")
     failed = _pairs(store, "failures", "sample_id", "message")
     hashes = dict(stored)
@@ -141,25 +133,6 @@ def take_in(finished: Finished, store: Store) -> None:
                 told = [one for one in news if (one.item.sample_id, str(one.error)) not in failed]
                 writer.samples(entry, [one for one in news if one.pixels is not None])
                 writer.failures(entry, [one for one in told if one.error])
-
-
-def _hash(expectation: Mapping[str, Any]) -> str:
-    return sha256(json.dumps(expectation, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _check_expectations(finished: Finished, store: Store) -> None:
-    """Refuse another expectation than before: scores of it are not made again."""
-    lines = {one.prompt.prompt_id: one.line for one in finished.found.values()}
-    new = yaml.safe_load(finished.study.text)[EXPECTATIONS]
-    for text in set(store.read("runs", ["study"])["study"].to_pylist()):
-        told = yaml.safe_load(text or "")
-        judged_by = told.get(EXPECTATIONS, {}) if isinstance(told, dict) else {}
-        for prompt_id in new.keys() & judged_by.keys():
-            if new[prompt_id] != judged_by[prompt_id]:
-                raise InputError(
-                    f"{METADATA}:{lines[prompt_id]}: prompt {shown(prompt_id)} expects something "
-                    "else than what its stored pictures were judged by: name another store"
-                )
 
 
 class _Seen(NamedTuple):

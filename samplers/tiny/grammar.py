@@ -332,14 +332,22 @@ def check_expectation(expectation: Mapping[str, Any]) -> None:
     Raises:
         InputError: it names no objects, or a class or color that no picture of this world has.
     """
-    entries = [*expectation.get("include", ()), *expectation.get("exclude", ())]
-    if not expectation.get("include"):
+    wanted, unwanted = (expectation.get(name) or [] for name in ("include", "exclude"))
+    if not wanted:
         raise InputError(f"expectation {shown(dict(expectation))} must include an object")
-    for entry in entries:
+    for listed in (wanted, unwanted):
+        if not isinstance(listed, list | tuple) or not all(map(_is_counted, listed)):
+            told = f"objects {shown(listed)} of an expectation"
+            raise InputError(f"{told} must be a list of {{class: …, count: 1 or more}}")
+    for entry in (*wanted, *unwanted):
         for name, known in (("class", SHAPES), ("color", tuple(COLORS))):
             if (name == "class" or name in entry) and entry.get(name) not in known:
                 told = f"{name} {shown(entry.get(name))} of an expectation"
                 raise InputError(f"{told} is unknown to the detector: it knows {', '.join(known)}")
+
+
+def _is_counted(entry: object) -> bool:
+    return isinstance(entry, Mapping) and type(entry.get("count")) is int and entry["count"] > 0
 
 
 def holds(expectation: Mapping[str, Any], detections: Sequence[Detected]) -> bool:

@@ -124,6 +124,10 @@ def test_attributes_must_be_on_the_right_things() -> None:
             "class 'cat'",
         ),
         ({"tag": "foo"}, "must include an object"),
+        ({"include": ["dog"]}, "must be a list of {class"),
+        ({"include": 5}, "must be a list of {class"),
+        ({"include": [{"class": "ring"}]}, "must be a list of {class"),
+        ({"include": [{"class": "ring", "count": "2"}]}, "must be a list of {class"),
     ],
 )
 def test_what_the_detector_does_not_know_is_no_miss(expectation: dict, told: str) -> None:
