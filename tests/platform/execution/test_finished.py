@@ -201,6 +201,8 @@ def test_another_expectation_is_refused(tmp_path: Path) -> None:
     blue = {"tag": "single_object", "include": [{"class": "circle", "count": 1, "color": "blue"}]}
     folder = write(tmp_path / "folder", line("a.png", expectation=blue))
     take(folder, tmp_path / "store")
+    strange = [{"run_id": text, "study": text} for text in ("{", "expectations: 5", "- 1", "")]
+    Store(tmp_path / "store").write("runs", "strange", strange)
     take(folder, tmp_path / "store")
     more = line("b.png", prompt="a blue circle", expectation=blue)
     take(write(tmp_path / "folder", line("a.png", expectation=blue), more), tmp_path / "store")
