@@ -145,7 +145,7 @@ def _failures(work: "Work", result: "Result") -> str:
     rows = work.failures(["run_id", "stage", "error_type", "message", "attempt"])
     last = max(rows, key=lambda row: row["run_id"])
     again = "the same command"
-    if work.is_made_elsewhere and all(row["stage"] == GENERATE for row in rows):
+    if work.study.is_made_elsewhere and all(row["stage"] == GENERATE for row in rows):
         again = "when they are mended or there, the same command"
     elif any(row["attempt"] > 1 for row in rows):
         again = "--retry-failures"

@@ -57,11 +57,6 @@ class Work:
         return self.count.images
 
     @property
-    def is_made_elsewhere(self) -> bool:
-        """Whether its pictures are finished ones of any generator, which are only scored here."""
-        return _is_made_elsewhere(self.study)
-
-    @property
     def is_due(self) -> bool:
         """Whether there is anything to do."""
         return bool(self.images or self.references)
@@ -168,16 +163,12 @@ def _read_plan(
 
     Pictures that were made elsewhere cannot be made again; what metrics failed at can be tried.
     """
-    if not (retry_failures and _is_made_elsewhere(study)):
+    if not (retry_failures and study.is_made_elsewhere):
         tries = None if retry_failures else TRIES
         return read_plan(study, store, weights_hashes, metrics, tries)
     plan = read_plan(study, store, weights_hashes, metrics, TRIES)
     missing = {key: ids for key, ids in plan.stored.failed.items() if key.stage == GENERATE}
     return replace(plan, stored=replace(plan.stored, failed=missing))
-
-
-def _is_made_elsewhere(study: Study) -> bool:
-    return all(entry.model.location is None for entry in study.entries)
 
 
 def _references(study: Study, store: Store) -> tuple[ReferenceSet, ...]:

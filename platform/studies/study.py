@@ -120,6 +120,11 @@ class Study:
         """The number of samples that the study wants."""
         return len(self.prompts) * sum(len(entry.seeds) for entry in self.entries)
 
+    @property
+    def is_made_elsewhere(self) -> bool:
+        """Whether its pictures are finished ones of any generator, which are only scored here."""
+        return all(entry.model.location is None for entry in self.entries)
+
     def is_failing(self, failed: int) -> bool:
         """Whether so many failed images of a run are more than the study puts up with."""
         limit = self.fail_on_error
