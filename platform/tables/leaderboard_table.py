@@ -126,7 +126,8 @@ def notes_of(board: Leaderboard, opponent: str | None = None) -> Iterator[str]:
     yield (
         ("" if _seeds_differ(board) else "n: prompts, one image each. ")
         + "low..high: 95 % interval; the prompt is the unit, several seeds of a prompt are one "
-        "cluster. Means: Wilson for yes-or-no scores with one seed a prompt, otherwise the farther "
+        "cluster. Means: Wilson for yes-or-no scores with one seed a prompt or "
+        "prompts that all agree, otherwise the farther "
         "of Student's and Hall's limits on prompt means. Set metrics: leaving out one prompt at a "
         "time."
     )
